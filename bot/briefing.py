@@ -1,0 +1,47 @@
+"""What is told of a call: to the bot when the caller comes back, to the person who is asked to take it. Pure."""
+
+from bot.call import Attempt, Call, Outcome
+from bot.routing import Policy, resolve
+
+_SPOKEN = {
+    Outcome.DECLINED: "could not take the call",
+    Outcome.BUSY: "was busy",
+    Outcome.NO_ANSWER: "did not answer",
+    Outcome.FAILED: "could not be reached",
+    Outcome.SUPERSEDED: "could not be reached",
+}
+
+
+def tried_in_vain(call: Call) -> list[Attempt]:
+    """The attempts of the latest hand-off, in order."""
+    return list(call.attempts[len(call.attempts) - call.tried :]) if call.tried else []
+
+
+def for_returning_bot(call: Call, policy: Policy) -> str | None:
+    """The instruction with which the bot takes the caller back; None on the first leg of a call."""
+    if call.leg == 1 or not call.handoffs:
+        return None
+    handoff = call.handoffs[-1]
+    what = resolve(policy, handoff.target).key.replace("_", " ") if handoff.target else "a person"
+    tries = [
+        f"{n}. person {_SPOKEN.get(attempt.outcome, 'could not be reached') if attempt.outcome else 'left'}"
+        for n, attempt in enumerate(tried_in_vain(call), 1)
+    ]
+    return (
+        f"The caller is back with you: you tried to put them through to {what} and nobody took the call "
+        f"({'; '.join(tries)}). The reason they wanted a person: {handoff.reason or 'not given'}. "
+        "Do not greet them as if the call were new. Apologise, say in one sentence what happened, and "
+        "offer three things: to help them yourself, to try once more (hand_off), or to take a message "
+        "(take_message)."
+    )
+
+
+def for_person(call: Call) -> str:
+    """What the person hears in their ear before they take the call: who is calling and why."""
+    handoff = call.handoffs[-1]
+    parts = [f"A caller from {call.caller} would like to speak to you."]
+    if handoff.reason:
+        parts.append(f"Reason: {handoff.reason}.")
+    if handoff.summary:
+        parts.append(handoff.summary)
+    return " ".join(parts)

@@ -1,0 +1,332 @@
+"""The law of a call's life: `step(call, event, policy) -> (call, effects)`.
+
+Rule 1: everything that decides what happens to a caller is in this file. Nothing else changes a call.
+Rule 2: this file awaits nothing, reads no clock, logs nothing and knows no TwiML. Time arrives in events.
+
+A *phase* says who has the caller, an *event* is a fact, an *effect* is an order. A document among the effects answers
+the webhook that brought the event, or redirects the live call where no webhook did.
+
+Facts arrive late, twice and out of order: a webhook is retried, a callback overtakes the answer to
+the REST request that caused it, a `stop` follows the redirect that it acknowledges. Each such case
+stands below with its reason and changes nothing. An event that contradicts the call raises
+`ImpossibleEvent` and leaves the call untouched.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from bot.call import BOT_PHASES, By, Call, End, Handoff, Message, Phase, end_call, over
+from bot.events import (
+    AskTwilio,
+    CallEnded,
+    CallerSpoke,
+    CallLives,
+    CloseStream,
+    ConnectBot,
+    DialEnded,
+    DialPerson,
+    Document,
+    Event,
+    Failure,
+    FarewellHeard,
+    FarewellRequested,
+    GoodbyeHeard,
+    GoodbyeInterrupted,
+    HandoffRequested,
+    HangUp,
+    HangUpFailed,
+    ImpossibleEvent,
+    KeyPressed,
+    ListenAgain,
+    MessageRecorded,
+    ModelLost,
+    PersonAccepted,
+    PersonAnswered,
+    PersonDeclined,
+    PersonLegEnded,
+    RedirectAccepted,
+    RedirectFailed,
+    SayFarewell,
+    SayGoodbye,
+    StartTimer,
+    Step,
+    StreamEnded,
+    StreamStarted,
+    TakeMessage,
+    Timer,
+    TimerFired,
+)
+from bot.routing import BargeIn, Policy, resolve
+from bot.transfer import (
+    CHECK_SECONDS,
+    dial_ended,
+    give_up_redirect,
+    person_accepted,
+    person_answered,
+    person_declined,
+    person_leg_ended,
+    redirect,
+    redirect_accepted,
+    redirect_failed,
+    redirect_is_overdue,
+    redirected,
+    to_failsafe,
+)
+
+HANG_UP_SECONDS = 3.0
+"""How long Twilio may take to end the call before the hang-up is ordered again."""
+
+HANG_UP_TRIES = 3
+
+
+def answer(sid: str, caller: str, called: str, at: float) -> Step:
+    """A call comes in: the bot answers it.
+
+    Args:
+        sid: Twilio's CallSid.
+        caller: The caller's number as Twilio gives it (E.164, or words such as `anonymous`).
+        called: Our number.
+        at: Unix seconds.
+    """
+    call = Call(sid, caller, called, at)
+    return call, (ConnectBot(call.leg), StartTimer(Timer.CHECK, 0, CHECK_SECONDS))
+
+
+def step(call: Call, event: Event, policy: Policy) -> Step:
+    """Apply one fact to a call.
+
+    Args:
+        call: What is known so far.
+        event: The fact.
+        policy: The operator's rules.
+
+    Returns:
+        The call as it is now and the orders that follow. A late or repeated fact returns the very
+        same call and no orders.
+
+    Raises:
+        ImpossibleEvent: The event contradicts the call.
+    """
+    return HANDLERS[type(event)](call, event, policy)
+
+
+def standing_document(call: Call) -> Document:
+    """What Twilio shall be doing with the caller now: the answer to a webhook that changed nothing.
+
+    A webhook that is retried because our first answer was lost gets that answer once more. While our
+    stream is open Twilio waits for no document; should one be asked for, the caller gets the bot.
+    """
+    match call.phase:
+        case Phase.RINGING:
+            return DialPerson(len(call.attempts))
+        case Phase.REDIRECTING if call.handoffs[-1].target is not None:
+            return DialPerson(len(call.attempts))
+        case Phase.REDIRECTING | Phase.VOICEMAIL:
+            return TakeMessage()
+        case Phase.PERSON | Phase.CLOSING | Phase.ENDED:
+            return HangUp()
+        case _:
+            return ConnectBot(call.leg)
+
+
+# --- the bot has the caller --------------------------------------------------------------------------
+
+
+def _stream_started(call: Call, event: StreamStarted, policy: Policy) -> Step:
+    # A stream nobody waits for is a token used twice or one of another leg.
+    if call.phase is not Phase.CONNECTING or event.leg != call.leg:
+        raise ImpossibleEvent(call, event)
+    return replace(call, phase=Phase.BOT, stream_open=True), ()
+
+
+def _stream_ended(call: Call, event: StreamEnded, policy: Policy) -> Step:
+    if event.leg > call.leg:
+        raise ImpossibleEvent(call, event)
+    if event.leg < call.leg or not call.stream_open:
+        return call, ()  # the end of an earlier stream, told late
+    call = replace(call, stream_open=False)
+    match call.phase:
+        case Phase.BOT | Phase.LEAVING | Phase.PARTING if event.stopped:
+            return end_call(call, event.at, End.CALLER_HUNG_UP), ()
+        case Phase.BOT | Phase.LEAVING | Phase.PARTING:
+            return to_failsafe(call, event, policy)
+        case Phase.CLOSING if event.stopped:
+            return end_call(call, event.at, End.BOT_HUNG_UP), ()
+        case Phase.CLOSING:
+            return to_failsafe(call, event, policy)
+        case Phase.REDIRECTING if event.stopped:
+            return redirected(call, policy)  # `stop` is the redirect's acknowledgement
+        case _:
+            return call, ()  # the answer to the redirect came first
+
+
+def _handoff_requested(call: Call, event: HandoffRequested, policy: Policy) -> Step:
+    if call.phase not in (Phase.BOT, Phase.PARTING):
+        # Asked again while it is being done, or the caller is already with somebody: once is enough.
+        return call, ()
+    call = replace(_agree(call, event, policy), phase=Phase.LEAVING)
+    n = len(call.handoffs)
+    return call, (SayGoodbye(n), StartTimer(Timer.GOODBYE, n, policy.goodbye_seconds))
+
+
+def _agree(call: Call, event: HandoffRequested, policy: Policy) -> Call:
+    target = event.target
+    if target is not None:
+        target = resolve(policy, target).key if len(call.handoffs) < policy.max_hops else None
+    handoff = Handoff(target, event.reason, event.summary, event.by, event.at)
+    return replace(call, handoffs=(*call.handoffs, handoff), tried=0)
+
+
+def _goodbye_heard(call: Call, event: GoodbyeHeard, policy: Policy) -> Step:
+    if event.handoff > len(call.handoffs):
+        raise ImpossibleEvent(call, event)
+    if call.phase is not Phase.LEAVING or event.handoff < len(call.handoffs):
+        return call, ()  # the deadline came first
+    return redirect(call, event, policy)
+
+
+def _goodbye_interrupted(call: Call, event: GoodbyeInterrupted, policy: Policy) -> Step:
+    if event.handoff > len(call.handoffs):
+        raise ImpossibleEvent(call, event)
+    if call.phase is not Phase.LEAVING or event.handoff < len(call.handoffs):
+        return call, ()
+    if policy.goodbye_barge_in is BargeIn.FINISH:
+        return call, (SayGoodbye(event.handoff),)  # once more: a goodbye is heard to its end
+    withdrawn = replace(call.handoffs[-1], withdrawn=True)
+    call = replace(call, phase=Phase.BOT, handoffs=(*call.handoffs[:-1], withdrawn))
+    advice = (
+        "The caller spoke while you were saying goodbye, so they have not been put through. Listen to "
+        "what they say. If they still want a person, hand off again."
+    )
+    return call, (ListenAgain(advice),)
+
+
+def _farewell_requested(call: Call, event: FarewellRequested, policy: Policy) -> Step:
+    if call.phase is not Phase.BOT:
+        return call, ()  # asked twice, or a hand-off is under way, which goes first
+    n = call.farewells + 1
+    call = replace(call, phase=Phase.PARTING, farewells=n)
+    return call, (SayFarewell(n), StartTimer(Timer.FAREWELL, n, policy.goodbye_seconds))
+
+
+def _farewell_heard(call: Call, event: FarewellHeard, policy: Policy) -> Step:
+    if event.farewell > call.farewells:
+        raise ImpossibleEvent(call, event)
+    if call.phase is not Phase.PARTING or event.farewell < call.farewells:
+        return call, ()  # the caller spoke, and the bot stayed
+    return replace(call, phase=Phase.CLOSING), (
+        HangUp(),
+        StartTimer(Timer.HANG_UP, 1, HANG_UP_SECONDS),
+    )
+
+
+def _caller_spoke(call: Call, event: CallerSpoke, policy: Policy) -> Step:
+    if call.phase is not Phase.PARTING:
+        return call, ()
+    # Whoever still has something to say is not hung up on.
+    return replace(call, phase=Phase.BOT), ()
+
+
+def _key_pressed(call: Call, event: KeyPressed, policy: Policy) -> Step:
+    return call, ()
+
+
+def _model_lost(call: Call, event: ModelLost, policy: Policy) -> Step:
+    if call.phase is Phase.LEAVING:
+        return redirect(call, event, policy)  # the goodbye will not come
+    if call.phase not in (Phase.BOT, Phase.PARTING):
+        return call, ()
+    request = HandoffRequested(at=event.at, target=policy.failsafe, reason=event.reason, by=By.WATCH)
+    return redirect(_agree(call, request, policy), event, policy)
+
+
+# --- the end ------------------------------------------------------------------------------------------
+
+
+def _message_recorded(call: Call, event: MessageRecorded, policy: Policy) -> Step:
+    if not _at_the_recorder(call):
+        raise ImpossibleEvent(call, event)
+    if call.message is not None:
+        return call, ()  # a retried webhook
+    # A recording that is told of after the call's end is still a message for somebody.
+    if event.seconds > 0:
+        call = replace(call, message=Message(event.url, event.seconds))
+    if call.phase is Phase.ENDED:
+        return (replace(call, end=End.MESSAGE_LEFT) if call.message else call), ()
+    end = End.MESSAGE_LEFT if call.message else End.NO_MESSAGE
+    return end_call(call, event.at, end), (HangUp(),)
+
+
+def _at_the_recorder(call: Call) -> bool:
+    if call.phase is Phase.REDIRECTING:
+        return call.handoffs[-1].target is None  # the callback overtook the answer to the redirect
+    return call.phase is Phase.VOICEMAIL or call.end in (End.NO_MESSAGE, End.MESSAGE_LEFT)
+
+
+def _call_ended(call: Call, event: CallEnded, policy: Policy) -> Step:
+    return over(call, event.at), ()
+
+
+def _call_lives(call: Call, event: CallLives, policy: Policy) -> Step:
+    if call.phase in (Phase.ENDED, *BOT_PHASES):
+        return call, ()
+    if call.phase is Phase.CONNECTING:
+        return to_failsafe(call, event, policy)  # the stream never came: Twilio has gone on
+    return call, (StartTimer(Timer.CHECK, len(call.attempts), CHECK_SECONDS),)
+
+
+def _hang_up_failed(call: Call, event: HangUpFailed, policy: Policy) -> Step:
+    if call.phase is not Phase.CLOSING:
+        return call, ()
+    if event.failure is Failure.GONE:
+        return end_call(call, event.at, End.BOT_HUNG_UP), ()
+    return call, ()  # the timer tries again
+
+
+def _timer_fired(call: Call, event: TimerFired, policy: Policy) -> Step:
+    match event.timer:
+        case Timer.GOODBYE if call.phase is Phase.LEAVING and event.number == len(call.handoffs):
+            return redirect(call, event, policy)
+        case Timer.FAREWELL if call.phase is Phase.PARTING:
+            heard = FarewellHeard(at=event.at, farewell=event.number)
+            return _farewell_heard(call, heard, policy)
+        case Timer.REDIRECT if event.number == len(call.handoffs) and redirect_is_overdue(call):
+            return give_up_redirect(call, event, policy)
+        case Timer.HANG_UP if call.phase is Phase.CLOSING and event.number < HANG_UP_TRIES:
+            # Unlike a redirect, a hang-up may be repeated: it cannot happen twice.
+            return call, (HangUp(), StartTimer(Timer.HANG_UP, event.number + 1, HANG_UP_SECONDS))
+        case Timer.HANG_UP if call.phase is Phase.CLOSING:
+            return call, (CloseStream(),)  # a person on the line is better than silence
+        case Timer.CHECK if call.phase not in (*BOT_PHASES, Phase.ENDED):
+            return call, (AskTwilio(),)
+        case _:
+            return call, ()  # what it waited for has happened
+
+
+HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
+    StreamStarted: _stream_started,
+    StreamEnded: _stream_ended,
+    HandoffRequested: _handoff_requested,
+    GoodbyeHeard: _goodbye_heard,
+    GoodbyeInterrupted: _goodbye_interrupted,
+    FarewellRequested: _farewell_requested,
+    FarewellHeard: _farewell_heard,
+    CallerSpoke: _caller_spoke,
+    KeyPressed: _key_pressed,
+    ModelLost: _model_lost,
+    RedirectAccepted: redirect_accepted,
+    RedirectFailed: redirect_failed,
+    HangUpFailed: _hang_up_failed,
+    PersonAnswered: person_answered,
+    PersonAccepted: person_accepted,
+    PersonDeclined: person_declined,
+    PersonLegEnded: person_leg_ended,
+    DialEnded: dial_ended,
+    MessageRecorded: _message_recorded,
+    CallEnded: _call_ended,
+    CallLives: _call_lives,
+    TimerFired: _timer_fired,
+}
+EVENTS: tuple[type[Event], ...] = tuple(HANDLERS)
+"""Every kind of event, in the order of a call's life."""

@@ -1,0 +1,28 @@
+"""The clocks of one call, on the event loop."""
+
+import asyncio
+from collections.abc import Callable
+
+from bot.events import Timer
+
+
+class Timers:
+    """One running clock of each kind at most; starting one of the same kind replaces it."""
+
+    def __init__(self, fired: Callable[[Timer, int], None]) -> None:
+        """Args: fired: called with the timer and its number when its time is up."""
+        self._fired = fired
+        self._running: dict[Timer, asyncio.TimerHandle] = {}
+
+    def start(self, timer: Timer, number: int, seconds: float) -> None:
+        """Fire after so many seconds."""
+        if timer in self._running:
+            self._running[timer].cancel()
+        loop = asyncio.get_running_loop()
+        self._running[timer] = loop.call_later(seconds, self._fired, timer, number)
+
+    def stop_all(self) -> None:
+        """Nothing fires any more."""
+        for handle in self._running.values():
+            handle.cancel()
+        self._running.clear()

@@ -1,0 +1,227 @@
+"""The law between the bot and a person: the redirect, the ringing, the attempts and their outcomes. Pure.
+
+Part of `bot/law.py`, whose rules bind here.
+"""
+
+from dataclasses import replace
+
+from bot.call import (
+    BOT_PHASES,
+    Attempt,
+    Call,
+    End,
+    Outcome,
+    Phase,
+    close_attempt,
+    end_call,
+    open_attempt,
+    over,
+    update_attempt,
+)
+from bot.events import (
+    AskTwilio,
+    CloseStream,
+    ConnectBot,
+    DialEnded,
+    DialPerson,
+    Effect,
+    Event,
+    Failure,
+    HangUp,
+    ImpossibleEvent,
+    PersonAccepted,
+    PersonAnswered,
+    PersonDeclined,
+    PersonLegEnded,
+    RedirectAccepted,
+    RedirectFailed,
+    StartTimer,
+    Step,
+    TakeMessage,
+    Timer,
+)
+from bot.routing import Fallback, Mode, Policy, after_nobody, failsafe_number, number_at, resolve
+
+REDIRECT_SECONDS = 10.0
+"""The longest wait for any sign of a redirect; past it our own stream is closed."""
+
+UNKNOWN_REDIRECT_SECONDS = 3.0
+"""How long the stream's `stop` may take to prove a redirect whose REST answer was lost."""
+
+RING_GRACE_SECONDS = 20.0
+"""How much longer than its ring time a `<Dial>` may take before Twilio is asked. Twilio itself adds some seconds."""
+
+CHECK_SECONDS = 60.0
+"""How often Twilio is asked about a call that has no callback due."""
+
+_BEFORE_FAILSAFE = (Phase.CONNECTING, *BOT_PHASES, Phase.REDIRECTING, Phase.CLOSING)
+
+
+def redirect(call: Call, event: Event, policy: Policy) -> Step:
+    """Order the redirect: to the first number of the hand-off's target, or to the recorder."""
+    call, document = _next_number(replace(call, phase=Phase.REDIRECTING), event, policy)
+    timer = StartTimer(Timer.REDIRECT, len(call.handoffs), REDIRECT_SECONDS)
+    return call, (document or TakeMessage(), timer)
+
+
+def _next_number(call: Call, event: Event, policy: Policy) -> tuple[Call, DialPerson | None]:
+    """Open an attempt at the next number of the current target; None when all have been tried."""
+    target = call.handoffs[-1].target
+    number = number_at(policy, target, call.tried) if target is not None else None
+    if target is None or number is None:
+        return call, None
+    attempt = Attempt(target, number.e164, event.at)
+    call = replace(call, attempts=(*call.attempts, attempt), tried=call.tried + 1)
+    return call, DialPerson(len(call.attempts))
+
+
+def redirected(call: Call, policy: Policy) -> Step:
+    """Twilio carries out the redirect."""
+    if call.handoffs[-1].target is None:
+        return replace(call, phase=Phase.VOICEMAIL), (_check_message(policy),)
+    return replace(call, phase=Phase.RINGING), (_check_ringing(call, policy),)
+
+
+def redirect_accepted(call: Call, event: RedirectAccepted, policy: Policy) -> Step:
+    if call.phase is Phase.REDIRECTING:
+        return redirected(call, policy)
+    if not call.handoffs:
+        raise ImpossibleEvent(call, event)
+    return call, ()  # `stop` or a callback came first
+
+
+def redirect_failed(call: Call, event: RedirectFailed, policy: Policy) -> Step:
+    if not call.handoffs:
+        raise ImpossibleEvent(call, event)
+    if event.failure is Failure.GONE:
+        return over(call, event.at), ()
+    if call.phase is not Phase.REDIRECTING:
+        return call, ()  # `stop` or a callback has proved the redirect
+    if event.failure is Failure.UNKNOWN and call.stream_open:
+        return call, (StartTimer(Timer.REDIRECT, len(call.handoffs), UNKNOWN_REDIRECT_SECONDS),)
+    return give_up_redirect(call, event, policy, event.code)
+
+
+def give_up_redirect(call: Call, event: Event, policy: Policy, code: int | None = None) -> Step:
+    """REST did not do it: let go of the caller, so that Twilio dials the failsafe target by itself."""
+    call = close_attempt(call, event.at, Outcome.FAILED, code)
+    orders: tuple[Effect, ...] = (CloseStream(),) if call.stream_open else ()
+    call, effects = to_failsafe(replace(call, stream_open=False), event, policy)
+    return call, (*orders, *effects)
+
+
+def to_failsafe(call: Call, event: Event, policy: Policy) -> Step:
+    """Twilio goes on with the document that it holds."""
+    number = ",".join(n.e164 for n in policy.targets[policy.failsafe].numbers)
+    attempt = Attempt(policy.failsafe, number, event.at, failsafe=True)
+    call = replace(call, phase=Phase.FAILSAFE, attempts=(*call.attempts, attempt))
+    wait = failsafe_number(policy).ring_seconds + RING_GRACE_SECONDS
+    return call, (StartTimer(Timer.CHECK, len(call.attempts), wait),)
+
+
+def _check_ringing(call: Call, policy: Policy) -> StartTimer:
+    number = number_at(policy, call.attempts[-1].target, call.tried - 1)
+    ring_seconds = number.ring_seconds if number else 0
+    return StartTimer(Timer.CHECK, len(call.attempts), ring_seconds + RING_GRACE_SECONDS)
+
+
+def _check_message(policy: Policy) -> StartTimer:
+    return StartTimer(Timer.CHECK, 0, policy.voicemail.max_seconds + RING_GRACE_SECONDS)
+
+
+def _known(call: Call, event: Event, n: int) -> None:
+    if n > len(call.attempts) or n < 0:
+        raise ImpossibleEvent(call, event)
+
+
+def person_answered(call: Call, event: PersonAnswered, policy: Policy) -> Step:
+    _known(call, event, event.attempt)
+    if event.attempt == 0 and call.phase in _BEFORE_FAILSAFE:
+        # Our process died and another one hears of it: Twilio went on with its document.
+        call = close_attempt(replace(call, stream_open=False), event.at, Outcome.FAILED)
+        call, _ = to_failsafe(call, event, policy)
+    attempt = open_attempt(call, event.attempt)
+    if attempt is None or attempt.answered_at is not None:
+        return call, ()
+    call = update_attempt(call, answered_at=event.at)
+    if not attempt.failsafe and resolve(policy, attempt.target).mode is Mode.SCREENED:
+        return call, ()  # picked up, not yet accepted
+    return _with_person(call, event)
+
+
+def person_accepted(call: Call, event: PersonAccepted, policy: Policy) -> Step:
+    _known(call, event, event.attempt)
+    attempt = open_attempt(call, event.attempt)
+    if attempt is None or attempt.accepted_at is not None:
+        return call, ()
+    return _with_person(call, event)
+
+
+def _with_person(call: Call, event: Event) -> Step:
+    call = replace(update_attempt(call, accepted_at=event.at), phase=Phase.PERSON, stream_open=False)
+    return call, (StartTimer(Timer.CHECK, len(call.attempts), CHECK_SECONDS),)
+
+
+def person_declined(call: Call, event: PersonDeclined, policy: Policy) -> Step:
+    _known(call, event, event.attempt)
+    attempt = open_attempt(call, event.attempt)
+    if attempt is None or attempt.declined:
+        return call, ()
+    return update_attempt(call, declined=True), ()  # the Dial's end follows
+
+
+def person_leg_ended(call: Call, event: PersonLegEnded, policy: Policy) -> Step:
+    _known(call, event, event.attempt)
+    attempt = open_attempt(call, event.attempt)
+    if attempt is None or not attempt.failsafe:
+        return call, ()  # the Dial's action tells the same, and its answer decides
+    return call, (AskTwilio(),)  # the failsafe Dial has no action
+
+
+def dial_ended(call: Call, event: DialEnded, policy: Policy) -> Step:
+    _known(call, event, event.attempt)
+    if event.attempt == 0:
+        raise ImpossibleEvent(call, event)  # the failsafe Dial has no action
+    if open_attempt(call, event.attempt) is None:
+        return call, ()  # a retried webhook, or the action of a Dial that a redirect interrupted
+    outcome = _outcome(call.attempts[-1], event)
+    call = replace(close_attempt(call, event.at, outcome, event.code), stream_open=False)
+    if outcome is Outcome.ANSWERED:
+        return end_call(call, event.at, End.PUT_THROUGH), (HangUp(),)
+    if outcome is Outcome.CALLER_GONE:
+        return end_call(call, event.at, End.CALLER_HUNG_UP), (HangUp(),)
+    call, document = _next_number(replace(call, phase=Phase.RINGING), event, policy)
+    if document is not None:
+        return call, (document, _check_ringing(call, policy))
+    call = replace(call, nobody=call.nobody + 1)
+    if after_nobody(policy, call.nobody) is Fallback.BOT:
+        call = replace(call, phase=Phase.CONNECTING, leg=call.leg + 1)
+        return call, (ConnectBot(call.leg), StartTimer(Timer.CHECK, 0, CHECK_SECONDS))
+    return replace(call, phase=Phase.VOICEMAIL), (TakeMessage(), _check_message(policy))
+
+
+def _outcome(attempt: Attempt, event: DialEnded) -> Outcome:
+    if event.bridged:
+        return Outcome.ANSWERED
+    if event.caller_gone:
+        return Outcome.CALLER_GONE
+    match event.status:
+        case "busy":
+            return Outcome.BUSY
+        case "no-answer":
+            return Outcome.NO_ANSWER
+        case "completed" | "answered" if attempt.declined:
+            return Outcome.DECLINED
+        case "completed" | "answered" if attempt.answered_at is not None:
+            return Outcome.NO_ANSWER  # picked up, and nobody pressed the key: a machine, say
+        case "completed" | "answered" | "canceled":
+            # Ended before anybody picked up: another redirect of this call interrupted the Dial. Twilio requests
+            # the interrupted Dial's action with `completed` and ignores the answer.
+            return Outcome.SUPERSEDED
+        case _:
+            return Outcome.FAILED
+
+
+def redirect_is_overdue(call: Call) -> bool:
+    # Accepted or not: as long as our stream is open, the redirect has not taken effect.
+    return call.phase is Phase.REDIRECTING or (call.stream_open and call.phase in (Phase.RINGING, Phase.VOICEMAIL))

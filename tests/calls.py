@@ -1,0 +1,150 @@
+"""Calls for the tests of the law: a policy, a call in each phase, and an event of each kind."""
+
+from bot import events as ev
+from bot.call import Call, Phase
+from bot.events import Effect, Event
+from bot.law import answer, step
+from bot.routing import Mode, Number, Policy, Target, Voicemail
+
+SID = "CA" + "a1" * 16
+CALLER = "+442079460100"
+US = "+442079460199"
+
+POLICY = Policy(
+    targets={
+        "desk": Target(
+            "desk", "General questions", (Number("+442079460101", 20), Number("+442079460102", 25))
+        ),
+        "billing": Target(
+            "billing", "Invoices", (Number("+442079460103", 20),), mode=Mode.SCREENED
+        ),
+    },
+    default="desk",
+    failsafe="desk",
+    voicemail=Voicemail("Please leave a message.", 60),
+    goodbye_line="One moment, I will put you through.",
+)
+
+
+class Story:
+    """A call that facts happen to, one second apart."""
+
+    def __init__(self, policy: Policy = POLICY) -> None:
+        self.policy = policy
+        self.at = 1000.0
+        self.call, self.effects = answer(SID, CALLER, US, self.at)
+        self.all_effects: list[Effect] = list(self.effects)
+
+    def happens(self, kind: type[Event], **facts: object) -> "Story":
+        """One fact. Its effects are in `effects`."""
+        self.at += 1
+        self.call, self.effects = step(self.call, kind(at=self.at, **facts), self.policy)  # type: ignore[call-arg]
+        self.all_effects += self.effects
+        return self
+
+    @property
+    def documents(self) -> list[Effect]:
+        """The documents among the effects of the last fact."""
+        kinds = (ev.DialPerson, ev.ConnectBot, ev.TakeMessage, ev.HangUp)
+        return [effect for effect in self.effects if isinstance(effect, kinds)]
+
+    def with_bot(self) -> "Story":
+        return self.happens(ev.StreamStarted, leg=self.call.leg)
+
+    def leaving(self, target: str | None = "desk") -> "Story":
+        return self.with_bot().asks(target)
+
+    def asks(self, target: str | None = "desk") -> "Story":
+        return self.happens(ev.HandoffRequested, target=target, reason="refund", summary="Wants money.")
+
+    def redirecting(self, target: str | None = "desk") -> "Story":
+        return self.leaving(target).happens(ev.GoodbyeHeard, handoff=1)
+
+    def ringing(self, target: str | None = "desk") -> "Story":
+        return self.redirecting(target).happens(ev.StreamEnded, leg=1, stopped=True)
+
+    def with_person(self) -> "Story":
+        return self.ringing().happens(ev.PersonAnswered, attempt=1)
+
+    def ends(self, attempt: int, status: str, *, bridged: bool = False, **facts: object) -> "Story":
+        return self.happens(ev.DialEnded, attempt=attempt, status=status, bridged=bridged, **facts)
+
+    def nobody(self) -> "Story":
+        """Every number of the target in vain."""
+        return self.ringing().ends(1, "busy").ends(2, "no-answer")
+
+    def parting(self) -> "Story":
+        return self.with_bot().happens(ev.FarewellRequested)
+
+    def closing(self) -> "Story":
+        return self.parting().happens(ev.FarewellHeard, farewell=1)
+
+
+def call_in(phase: Phase) -> Call:
+    """A call whose life has led to this phase."""
+    story = Story()
+    match phase:
+        case Phase.CONNECTING:
+            pass
+        case Phase.BOT:
+            story.with_bot()
+        case Phase.LEAVING:
+            story.leaving()
+        case Phase.REDIRECTING:
+            story.redirecting()
+        case Phase.RINGING:
+            story.ringing()
+        case Phase.PERSON:
+            story.with_person()
+        case Phase.VOICEMAIL:
+            story.ringing(None)
+        case Phase.FAILSAFE:
+            story.with_bot().happens(ev.StreamEnded, leg=1, stopped=False)
+        case Phase.PARTING:
+            story.parting()
+        case Phase.CLOSING:
+            story.closing()
+        case Phase.ENDED:
+            story.with_bot().happens(ev.StreamEnded, leg=1, stopped=True)
+    assert story.call.phase is phase
+    return story.call
+
+
+def samples(at: float = 2000.0) -> dict[str, Event]:
+    """One event of each kind, and the kinds that matter twice, by a short name."""
+    return {
+        "stream started": ev.StreamStarted(at=at, leg=1),
+        "stop": ev.StreamEnded(at=at, leg=1, stopped=True),
+        "socket lost": ev.StreamEnded(at=at, leg=1, stopped=False),
+        "hand-off asked": ev.HandoffRequested(at=at, target="desk"),
+        "goodbye heard": ev.GoodbyeHeard(at=at, handoff=1),
+        "goodbye cut": ev.GoodbyeInterrupted(at=at, handoff=1),
+        "end asked": ev.FarewellRequested(at=at),
+        "farewell heard": ev.FarewellHeard(at=at, farewell=1),
+        "caller speaks": ev.CallerSpoke(at=at),
+        "key": ev.KeyPressed(at=at, digit="0"),
+        "model lost": ev.ModelLost(at=at, reason="gone"),
+        "redirect accepted": ev.RedirectAccepted(at=at),
+        "redirect refused": ev.RedirectFailed(at=at, failure=ev.Failure.NOT_DONE, code=20003),
+        "redirect unknown": ev.RedirectFailed(at=at, failure=ev.Failure.UNKNOWN),
+        "redirect: gone": ev.RedirectFailed(at=at, failure=ev.Failure.GONE, code=21220),
+        "hang-up: gone": ev.HangUpFailed(at=at, failure=ev.Failure.GONE),
+        "person answers": ev.PersonAnswered(at=at, attempt=1),
+        "person accepts": ev.PersonAccepted(at=at, attempt=1),
+        "person declines": ev.PersonDeclined(at=at, attempt=1),
+        "person's leg ends": ev.PersonLegEnded(at=at, attempt=1),
+        "dial: bridged": ev.DialEnded(at=at, attempt=1, status="completed", bridged=True),
+        "dial: busy": ev.DialEnded(at=at, attempt=1, status="busy", bridged=False),
+        "dial: caller gone": ev.DialEnded(
+            at=at, attempt=1, status="no-answer", bridged=False, caller_gone=True
+        ),
+        "failsafe answers": ev.PersonAnswered(at=at, attempt=0),
+        "message": ev.MessageRecorded(at=at, url="https://api.example/RE1", seconds=9),
+        "call ended": ev.CallEnded(at=at),
+        "call lives": ev.CallLives(at=at),
+        "goodbye's time is up": ev.TimerFired(at=at, timer=ev.Timer.GOODBYE, number=1),
+        "farewell's time is up": ev.TimerFired(at=at, timer=ev.Timer.FAREWELL, number=1),
+        "redirect's time is up": ev.TimerFired(at=at, timer=ev.Timer.REDIRECT, number=1),
+        "hang-up's time is up": ev.TimerFired(at=at, timer=ev.Timer.HANG_UP, number=1),
+        "check is due": ev.TimerFired(at=at, timer=ev.Timer.CHECK, number=1),
+    }

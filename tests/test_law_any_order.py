@@ -1,0 +1,123 @@
+"""Whatever happens, in whatever order: what must hold for a call at every step."""
+
+from calls import CALLER, POLICY, SID, US
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot import events as ev
+from bot.call import BOT_PHASES, Call, Phase
+from bot.events import Effect, Event, ImpossibleEvent
+from bot.law import answer, standing_document, step
+from bot.routing import allowed_numbers
+
+numbers = st.integers(0, 3)
+flags = st.booleans()
+targets = st.sampled_from(["desk", "billing", None, "nowhere", "+19005550100", "911"])
+statuses = st.sampled_from(["completed", "answered", "busy", "no-answer", "failed", "canceled", ""])
+
+
+def event(kind: type[Event], **facts: st.SearchStrategy[object]) -> st.SearchStrategy[Event]:
+    """Events of one kind, without a time yet."""
+    return st.builds(kind, at=st.just(0.0), **facts)
+
+
+events = st.one_of(
+    event(ev.StreamStarted, leg=numbers),
+    event(ev.StreamEnded, leg=numbers, stopped=flags),
+    event(ev.HandoffRequested, target=targets),
+    event(ev.GoodbyeHeard, handoff=numbers),
+    event(ev.GoodbyeInterrupted, handoff=numbers),
+    event(ev.FarewellRequested),
+    event(ev.FarewellHeard, farewell=numbers),
+    event(ev.CallerSpoke),
+    event(ev.KeyPressed, digit=st.sampled_from("0123456789*#")),
+    event(ev.RedirectAccepted),
+    event(ev.RedirectFailed, failure=st.sampled_from(ev.Failure)),
+    event(ev.HangUpFailed, failure=st.sampled_from(ev.Failure)),
+    event(ev.PersonAnswered, attempt=numbers),
+    event(ev.PersonAccepted, attempt=numbers),
+    event(ev.PersonDeclined, attempt=numbers),
+    event(ev.PersonLegEnded, attempt=numbers),
+    event(ev.DialEnded, attempt=numbers, status=statuses, bridged=flags, caller_gone=flags),
+    event(ev.MessageRecorded, url=st.just("https://api.example/RE1"), seconds=numbers),
+    event(ev.CallEnded),
+    event(ev.CallLives),
+    event(ev.ModelLost, reason=st.just("gone")),
+    event(ev.TimerFired, timer=st.sampled_from(ev.Timer), number=numbers),
+)
+
+
+def lives(happenings: list[Event]) -> list[tuple[Call, Event, Call, tuple[Effect, ...]]]:
+    """Every step of a call to which these things happen; impossible ones are left out."""
+    call, _ = answer(SID, CALLER, US, 0.0)
+    steps = []
+    for happening in [ev.StreamStarted(at=0.0, leg=1), *happenings]:
+        try:
+            after, effects = step(call, happening, POLICY)
+        except ImpossibleEvent:
+            continue
+        steps.append((call, happening, after, effects))
+        call = after
+    return steps
+
+
+@settings(max_examples=600)
+@given(st.lists(events, max_size=60))
+def test_whatever_happens_the_laws_hold(happenings: list[Event]):
+    dialled: list[int] = []
+    for before, _, after, effects in lives(happenings):
+        documents = [e for e in effects if isinstance(e, ev.Document)]
+        assert len(documents) <= 1
+        # One attempt, one order to dial it.
+        dialled += [e.attempt for e in effects if isinstance(e, ev.DialPerson)]
+        assert len(dialled) == len(set(dialled))
+        # Only the operator's numbers.
+        for attempt in after.attempts:
+            assert set(attempt.number.split(",")) <= allowed_numbers(POLICY)
+        # Nothing follows the end; a message told of late is all that may still be learnt.
+        if before.phase is Phase.ENDED:
+            assert after.phase is Phase.ENDED
+            assert effects == ()
+        # The call is hung up only by a bot that has said goodbye, or after a person or the recorder is done.
+        if ev.HangUp() in effects:
+            assert before.phase in (Phase.PARTING, Phase.CLOSING) or after.phase is Phase.ENDED
+        # Whoever leaves the bot is given to somebody.
+        if before.phase in BOT_PHASES and after.phase not in (*BOT_PHASES, Phase.ENDED):
+            assert documents or after.attempts[-1].failsafe
+        # Every answer to a webhook is something the caller hears, or the end.
+        assert standing_document(after) is not None
+        # No loop.
+        assert len(after.handoffs) <= POLICY.max_hops + after.leg + len(happenings)
+        assert after.leg <= 1 + len(POLICY.nobody)
+        assert after.nobody <= len(after.handoffs)
+
+
+@settings(max_examples=200)
+@given(st.lists(events, max_size=40))
+def test_a_fact_told_twice_is_done_once(happenings: list[Event]):
+    for _, happening, after, effects in lives(happenings):
+        try:
+            _, again = step(after, happening, POLICY)
+        except ImpossibleEvent:
+            continue
+        if any(isinstance(effect, ev.DialPerson | ev.ConnectBot | ev.TakeMessage) for effect in effects):
+            assert not any(isinstance(effect, ev.DialPerson | ev.ConnectBot) for effect in again)
+
+
+@settings(max_examples=200)
+@given(st.lists(events, max_size=40))
+def test_outcomes_are_never_rewritten(happenings: list[Event]):
+    for before, _, after, _ in lives(happenings):
+        for old, new in zip(before.attempts, after.attempts, strict=False):
+            if old.outcome is not None:
+                assert new == old
+
+
+@settings(max_examples=200)
+@given(st.lists(events, max_size=40))
+def test_every_wait_has_an_end(happenings: list[Event]):
+    waits = {Phase.LEAVING, Phase.REDIRECTING, Phase.RINGING, Phase.PERSON, Phase.VOICEMAIL,
+             Phase.FAILSAFE, Phase.PARTING, Phase.CLOSING}  # fmt: skip
+    for before, _, after, effects in lives(happenings):
+        if after.phase is not before.phase and after.phase in waits:
+            assert any(isinstance(effect, ev.StartTimer) for effect in effects), (before.phase, after.phase)
