@@ -78,7 +78,7 @@ class Playout:
         """The current utterance and how many milliseconds of it the caller has heard."""
         limit = self._sent_ms
         for mark in self._pending.values():
-            if mark.utterance == self.utterance and not mark.released:
+            if mark.utterance == self.utterance and mark.position_ms > self._heard_ms:
                 limit = min(limit, mark.position_ms)  # it has not come back, so it has not been reached
         played = self._heard_ms + (self.clock() - self._heard_at) * 1000
-        return self.utterance, int(min(played, max(limit, self._heard_ms)))
+        return self.utterance, int(min(played, limit))
