@@ -81,4 +81,4 @@ class Playout:
             if mark.utterance == self.utterance and mark.position_ms > self._heard_ms:
                 limit = min(limit, mark.position_ms)  # it has not come back, so it has not been reached
         played = self._heard_ms + (self.clock() - self._heard_at) * 1000
-        return self.utterance, int(min(played, limit))
+        return self.utterance, round(min(played, limit))
