@@ -1,0 +1,169 @@
+"""One conversation: the pipeline on one media stream, from the first word to the stream's end.
+
+    transport in ▸ user turn ▸ MODEL ▸ HandoffProcessor ▸ transport out ▸ assistant turn
+"""
+
+import asyncio
+from typing import Any
+
+from fastapi import WebSocket
+from loguru import logger
+from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
+from pipecat.frames.frames import ErrorFrame, LLMRunFrame
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.aggregators.llm_response_universal import (
+    AssistantTurnStoppedMessage,
+    LLMContextAggregatorPair,
+    LLMUserAggregatorParams,
+    UserTurnMessageAddedMessage,
+)
+from pipecat.turns.user_turn_strategies import ExternalUserTurnStrategies
+from pipecat.workers.runner import WorkerRunner
+
+from bot.briefing import for_returning_bot
+from bot.call import By
+from bot.events import StreamEnded
+from bot.handoff import HandoffProcessor
+from bot.media import SAMPLE_RATE, TwilioTransport
+from bot.routing import Policy
+from bot.session import Session
+from bot.tools import call_tools
+from bot.watch import ModelWatch
+from pipelines import Credentials, PipelineConfig, build_leg
+from pipelines.toolbox import business_tools
+
+
+class Conversation:
+    """The bot on one leg of a call."""
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        stream_sid: str,
+        session: Session,
+        *,
+        policy: Policy,
+        pipeline: PipelineConfig,
+        credentials: Credentials,
+    ) -> None:
+        """Build the pipeline; `run` starts it.
+
+        Args:
+            websocket: The accepted socket, whose `start` has been read.
+            stream_sid: The stream's SID.
+            session: The call's session, in which this leg's stream has started.
+            policy: The operator's rules.
+            pipeline: The model leg's settings.
+            credentials: The vendors' keys and addresses.
+        """
+        self._websocket = websocket
+        self._session = session
+        self._leg_number = session.call.leg
+        self._goodbyes: set[int] = set()
+        self._closing: asyncio.Task[None] | None = None
+        self._transport = TwilioTransport(websocket, stream_sid, session.sid)
+        self._leg = build_leg(pipeline, credentials, self._transport.playout)
+        self._handoff = HandoffProcessor(
+            session,
+            self._leg,
+            leg_number=self._leg_number,
+            goodbye_line=policy.goodbye_line,
+            barge_in=policy.goodbye_barge_in,
+        )
+        tools = [*call_tools(policy), *business_tools(pipeline)]
+        self._context = LLMContext(_opening(session, policy, pipeline), ToolsSchema(tools))
+        user_turn, assistant_turn = LLMContextAggregatorPair(
+            self._context,
+            user_params=LLMUserAggregatorParams(user_turn_strategies=ExternalUserTurnStrategies()),
+        )
+        self._worker = PipelineWorker(
+            Pipeline(
+                [
+                    self._transport.input(),
+                    user_turn,
+                    *self._leg.processors,
+                    self._handoff,
+                    self._transport.output(),
+                    assistant_turn,
+                ]
+            ),
+            params=PipelineParams(audio_in_sample_rate=SAMPLE_RATE, audio_out_sample_rate=SAMPLE_RATE),
+            cancel_on_idle_timeout=False,  # a silent caller is not hung up on
+            idle_timeout_secs=None,
+            enable_rtvi=False,
+            enable_turn_tracking=False,
+        )
+        self._watch = ModelWatch(session, self._leg.processors)
+        self._listen_to(user_turn, assistant_turn)
+
+    async def run(self) -> None:
+        """Talk until the stream ends, from whichever side."""
+        self._session.attach(self)
+        self._session.messages = self._context.get_messages()
+        runner = WorkerRunner(handle_sigint=False)
+        try:
+            await runner.add_workers(self._worker)
+            await self._worker.queue_frame(LLMRunFrame())
+            await runner.run()
+        finally:
+            self._session.post(StreamEnded(at=self._session.now(), leg=self._leg_number, stopped=False))
+            self._session.detach(self)
+            self._session.keep_conversation(self._context.get_messages())
+
+    # --- bot.session.Conversation -------------------------------------------------------------------
+
+    def say_goodbye(self, handoff: int) -> None:
+        """The model's own words count for the first request of its own; otherwise it is asked for the line."""
+        first = handoff not in self._goodbyes
+        self._goodbyes.add(handoff)
+        by_model = first and self._session.call.handoffs[handoff - 1].by is By.MODEL
+        self._handoff.say_goodbye(handoff, by_model=by_model)
+
+    def say_farewell(self, farewell: int) -> None:
+        """See the protocol."""
+        self._handoff.say_farewell(farewell)
+
+    def listen_again(self, advice: str) -> None:
+        """See the protocol."""
+        self._handoff.listen_again(advice)
+
+    def close(self) -> None:
+        """Straight at the socket: the pipeline may be what does not answer any more."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._websocket.close())
+
+    # --- what is heard and said ---------------------------------------------------------------------
+
+    def _listen_to(self, user_turn: Any, assistant_turn: Any) -> None:
+        """Subscribe to the pipeline's own events."""
+
+        @self._transport.event_handler("on_client_disconnected")
+        async def on_client_disconnected(_: Any, __: WebSocket) -> None:
+            await self._worker.cancel(reason="the stream is over")
+
+        @self._worker.event_handler("on_pipeline_error")
+        async def on_pipeline_error(_: Any, frame: ErrorFrame) -> None:
+            self._watch.error(frame)
+
+        @user_turn.event_handler("on_user_turn_message_added")
+        async def on_user_turn_message_added(_: Any, message: UserTurnMessageAddedMessage) -> None:
+            self._session.add_line("caller", message.content)
+
+        @assistant_turn.event_handler("on_assistant_turn_stopped")
+        async def on_assistant_turn_stopped(_: Any, message: AssistantTurnStoppedMessage) -> None:
+            if message.content:
+                self._session.add_line("bot", message.content)
+
+
+def _opening(session: Session, policy: Policy, pipeline: PipelineConfig) -> list[Any]:
+    """The messages with which the model starts: the greeting, or the conversation so far and why the caller is back."""
+    note = for_returning_bot(session.call, policy)
+    if note is not None:
+        return [*session.messages, {"role": "developer", "content": note}]
+    if pipeline.greeting:
+        words = f'A call has come in. Begin by saying exactly: "{pipeline.greeting}"'
+        return [{"role": "developer", "content": words}]
+    logger.debug("no greeting is configured; the model opens the conversation")
+    return []

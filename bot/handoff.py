@@ -1,0 +1,182 @@
+"""The HandoffProcessor: frames become events of the call, and the call's orders become frames.
+
+It stands between the model and the output. There the model's function calls are seen at once, and a mark pushed after the
+end of a response lands behind its last sample.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipecat.frames.frames import (
+    Frame,
+    FunctionCallResultFrame,
+    FunctionCallsStartedFrame,
+    InputDTMFFrame,
+    InterruptionFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    TTSAudioRawFrame,
+    UserStartedSpeakingFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.services.llm_service import FunctionCallFromLLM
+
+from bot.events import (
+    CallerSpoke,
+    Event,
+    FarewellHeard,
+    GoodbyeHeard,
+    GoodbyeInterrupted,
+    KeyPressed,
+    StreamEnded,
+)
+from bot.media import MarkFrame, StreamStoppedFrame, mark_behind_audio
+from bot.routing import BargeIn
+from bot.session import Session
+from bot.tools import requested
+from pipelines.legs import Leg
+
+
+@dataclass(slots=True)
+class _LastWords:
+    """A goodbye (before a hand-off) or a farewell (before a hang-up) that the caller shall hear to its end."""
+
+    kind: str
+    number: int
+    line: str
+    mark: str
+    ask_for_line: bool
+    """The model has said nothing that could count as these words: it is asked for the line."""
+
+    marked: bool = False
+
+
+class HandoffProcessor(FrameProcessor):
+    """Intercepts the hand-off call, sees the goodbye through, and lets the session redirect the call."""
+
+    def __init__(
+        self, session: Session, leg: Leg, *, leg_number: int, goodbye_line: str, barge_in: BargeIn
+    ) -> None:
+        """Serve one conversation.
+
+        Args:
+            session: The call's session; told of every fact, asked for nothing.
+            leg: The model.
+            leg_number: Which media stream of the call this is.
+            goodbye_line: What the bot says when the model hands off without a word.
+            barge_in: What happens when the caller speaks during the goodbye.
+        """
+        super().__init__()
+        self._session = session
+        self._leg = leg
+        self._leg_number = leg_number
+        self._goodbye_line = goodbye_line
+        self._barge_in = barge_in
+        self._words: _LastWords | None = None
+        self._in_response = False
+        self._spoke = False
+        self._said = 0
+        """How many last words were begun; makes their marks unique."""
+
+    # --- frames → events ---------------------------------------------------------------------------
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Watch the frames go by; every one of them goes on."""
+        await super().process_frame(frame, direction)
+        match frame:
+            case FunctionCallsStartedFrame():
+                if direction is FrameDirection.DOWNSTREAM:
+                    self._calls_started(frame.function_calls)
+            case LLMFullResponseStartFrame():
+                self._response_began()
+            case TTSAudioRawFrame():
+                self._spoke = True
+            case FunctionCallResultFrame() if direction is FrameDirection.DOWNSTREAM:
+                self._session.add_line("tool", f"{frame.function_name}({frame.arguments}) → {frame.result}")
+            case InterruptionFrame() if direction is FrameDirection.DOWNSTREAM:
+                self._interrupted()
+            case UserStartedSpeakingFrame() if direction is FrameDirection.DOWNSTREAM:
+                self._post(CallerSpoke(at=self._session.now()))
+            case InputDTMFFrame():
+                self._post(KeyPressed(at=self._session.now(), digit=frame.button.value))
+            case MarkFrame():
+                self._mark_came_back(frame)
+            case StreamStoppedFrame():
+                self._post(StreamEnded(at=self._session.now(), leg=self._leg_number, stopped=True))
+            case _:
+                pass
+        await self.push_frame(frame, direction)
+        if isinstance(frame, LLMFullResponseEndFrame) and self._in_response:
+            self._in_response = False
+            await self._see_words_through()
+
+    def _calls_started(self, calls: Sequence[FunctionCallFromLLM]) -> None:
+        for call in calls:
+            arguments = call.arguments if isinstance(call.arguments, Mapping) else {}
+            event = requested(call.function_name, arguments, self._session.now())
+            if event is not None:
+                # The call is part of a response whose end is still to come. It can overtake that response's audio.
+                self._response_began()
+                self._post(event)
+
+    def _response_began(self) -> None:
+        if not self._in_response:
+            self._in_response, self._spoke = True, False
+
+    def _interrupted(self) -> None:
+        self._spoke = False
+        words, self._words = self._words, None
+        if words is not None and words.kind == "goodbye":
+            self._post(GoodbyeInterrupted(at=self._session.now(), handoff=words.number))
+
+    def _mark_came_back(self, frame: MarkFrame) -> None:
+        words = self._words
+        if words is None or frame.name != words.mark or not frame.heard:
+            return
+        self._words = None
+        now = self._session.now()
+        if words.kind == "goodbye":
+            self._post(GoodbyeHeard(at=now, handoff=words.number))
+        else:
+            self._post(FarewellHeard(at=now, farewell=words.number))
+
+    def _post(self, event: Event) -> None:
+        self._session.post(event)
+
+    # --- orders → frames ---------------------------------------------------------------------------
+
+    def say_goodbye(self, handoff: int, *, by_model: bool) -> None:
+        """See `bot.session.Conversation`. The model's own words count only for its own first request."""
+        if self._barge_in is BargeIn.FINISH:
+            self._leg.listen(False)
+        self._begin("goodbye", handoff, self._goodbye_line, ask_for_line=not by_model)
+
+    def say_farewell(self, farewell: int) -> None:
+        """See `bot.session.Conversation`."""
+        self._begin("farewell", farewell, "Thank you for calling. Goodbye!", ask_for_line=False)
+
+    def listen_again(self, advice: str) -> None:
+        """See `bot.session.Conversation`."""
+        self._words = None
+        self._leg.listen(True)
+        self.create_task(self._leg.prompt(advice), "advice")
+
+    def _begin(self, kind: str, number: int, line: str, *, ask_for_line: bool) -> None:
+        self._said += 1
+        mark = f"{kind}:{number}:{self._said}"
+        self._words = _LastWords(kind, number, line, mark, ask_for_line)
+        if not self._in_response:
+            self.create_task(self._see_words_through(), "last words")
+
+    async def _see_words_through(self) -> None:
+        """No response is running: put the mark behind the words that were said, or ask for words."""
+        words = self._words
+        if words is None or words.marked:
+            return
+        if self._spoke and not words.ask_for_line:
+            words.marked = True
+            await self.push_frame(mark_behind_audio(words.mark))
+            return
+        words.ask_for_line = False
+        self._spoke = False
+        await self._leg.prompt(f'Say exactly this sentence and nothing else: "{words.line}"')

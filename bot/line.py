@@ -1,0 +1,107 @@
+"""One line of the business: everything that the calls on it share, composed from its configuration."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import WebSocket
+from loguru import logger
+
+from bot.conversation import Conversation
+from bot.events import ImpossibleEvent, StreamStarted
+from bot.ledger import Ledger
+from bot.routing import Policy
+from bot.session import Session
+from bot.settings import Configuration, Settings
+from bot.start import Start
+from bot.switchboard import Switchboard
+from bot.telephony import TwilioTelephony
+from bot.tokens import StreamTokens
+from bot.twiml import Addresses
+from pipelines import Credentials, PipelineConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What every call of this process shares."""
+
+    settings: Settings
+    policy: Policy
+    pipeline: PipelineConfig
+    switchboard: Switchboard
+
+    async def converse(self, websocket: WebSocket, start: Start) -> bool:
+        """Put the bot on a media stream until the stream ends.
+
+        Returns:
+            False when the stream is refused: its token is not one of this call, expired, or used. No model session has
+            been opened then.
+        """
+        with logger.contextualize(call_sid=start.call_sid):
+            try:
+                token = start.parameters.get("token", "")
+                session = await self.switchboard.open_stream(start.call_sid, token)
+            except ImpossibleEvent as error:
+                logger.warning("the stream is refused: {}", error)
+                return False
+            if session is None:
+                logger.warning("the stream is refused: its token opens nothing")
+                return False
+            await self._talk(websocket, start, session)
+            return True
+
+    async def converse_unannounced(self, websocket: WebSocket, start: Start) -> None:
+        """Put the bot on a media stream that no webhook of ours announced: whoever accepted the socket vouches for it."""
+        with logger.contextualize(call_sid=start.call_sid):
+            number = start.parameters.get
+            await self.switchboard.answer_call(
+                start.call_sid, number("from_number", ""), number("to_number", "")
+            )
+            session = await self.switchboard.find(start.call_sid)
+            if session is not None:
+                await session.apply(StreamStarted(at=self.switchboard.now(), leg=session.call.leg))
+                await self._talk(websocket, start, session)
+
+    async def _talk(self, websocket: WebSocket, start: Start, session: Session) -> None:
+        conversation = Conversation(
+            websocket,
+            start.stream_sid,
+            session,
+            policy=self.policy,
+            pipeline=self.pipeline,
+            credentials=Credentials(
+                self.settings.openai_api_key.get_secret_value(),
+                self.settings.openai_realtime_url,
+            ),
+        )
+        await conversation.run()
+
+
+@asynccontextmanager
+async def open_line(configuration: Configuration) -> AsyncIterator[Line]:
+    """Open the record and the way to Twilio; close them when the line closes."""
+    settings = configuration.settings
+    auth_token = settings.twilio_auth_token.get_secret_value()
+    api_key = None
+    if settings.twilio_api_key_sid and settings.twilio_api_key_secret:
+        api_key = (settings.twilio_api_key_sid, settings.twilio_api_key_secret.get_secret_value())
+    ledger = await Ledger.open(settings.database_url)
+    telephony = TwilioTelephony(
+        settings.twilio_account_sid,
+        auth_token=auth_token,
+        api_key=api_key,
+        api_url=settings.twilio_api_url,
+    )
+    switchboard = Switchboard(
+        policy=configuration.policy,
+        ledger=ledger,
+        telephony=telephony,
+        addresses=Addresses(settings.public_url),
+        tokens=StreamTokens.from_auth_token(auth_token),
+    )
+    try:
+        yield Line(settings, configuration.policy, configuration.pipeline, switchboard)
+    finally:
+        await switchboard.close()
+        await telephony.close()
+        await ledger.close()

@@ -1,0 +1,299 @@
+"""A live call: applies events, performs effects, owns the timers. Outlives every pipeline of the call.
+
+A fact comes in (`apply`), the law decides, the ledger's compare-and-set makes the step happen once, and only then are the
+orders carried out: to the running conversation, to Twilio, to the clock. A document answers the
+webhook that brought the fact, or redirects the live call where no webhook did.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Literal, Protocol
+
+from loguru import logger
+
+from bot.call import Call, Phase
+from bot.events import (
+    AskTwilio,
+    CallEnded,
+    CallLives,
+    CloseStream,
+    ConnectBot,
+    DialPerson,
+    Document,
+    Effect,
+    Event,
+    Failure,
+    HangUp,
+    HangUpFailed,
+    ImpossibleEvent,
+    ListenAgain,
+    RedirectAccepted,
+    RedirectFailed,
+    SayFarewell,
+    SayGoodbye,
+    StartTimer,
+    TakeMessage,
+    Timer,
+    TimerFired,
+)
+from bot.law import standing_document, step
+from bot.ledger import Entry, Ledger, LedgerError
+from bot.routing import Policy
+from bot.telephony import Ambiguous, CallGone, Telephony, TelephonyError
+from bot.timers import Timers
+
+LEDGER_SECONDS = 2.0
+"""The longest a step waits for the record. Past it the call goes on without."""
+
+_ENDED_STATUSES = {"completed", "busy", "failed", "no-answer", "canceled"}
+
+
+class Conversation(Protocol):
+    """The running pipeline of a call, as its session sees it. None of these waits for the pipeline."""
+
+    def say_goodbye(self, handoff: int) -> None:
+        """Have the goodbye said unless it is being said; report `GoodbyeHeard` or `GoodbyeInterrupted`."""
+
+    def say_farewell(self, farewell: int) -> None:
+        """Have the last words said unless they are being said; report `FarewellHeard`."""
+
+    def listen_again(self, advice: str) -> None:
+        """Open the bot's ears again and tell it why."""
+
+    def close(self) -> None:
+        """Close the media socket from our side."""
+
+
+class Session:
+    """One live call. Made by the switchboard."""
+
+    def __init__(
+        self,
+        call: Call,
+        version: int,
+        *,
+        policy: Policy,
+        ledger: Ledger,
+        telephony: Telephony,
+        render: Callable[[Document, Call], str],
+        clock: Callable[[], float],
+        on_end: Callable[["Session"], None],
+    ) -> None:
+        """Take a call as the ledger has it.
+
+        Args:
+            call: What is known of the call.
+            version: The version of its row.
+            policy: The operator's rules.
+            ledger: The record.
+            telephony: Twilio's REST.
+            render: A document as TwiML.
+            clock: Unix seconds.
+            on_end: Told once, when the call has ended.
+        """
+        self.call = call
+        self.messages: list[Any] = []
+        """The conversation so far, with which the next pipeline of this call starts. While one is running: its own."""
+        self._version = version
+        self._policy = policy
+        self._ledger = ledger
+        self._telephony = telephony
+        self._render = render
+        self._clock = clock
+        self._on_end = on_end
+        self._conversation: Conversation | None = None
+        self._step_lock = asyncio.Lock()
+        self._timers = Timers(self._timer_fired)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def sid(self) -> str:
+        """Twilio's CallSid."""
+        return self.call.sid
+
+    def now(self) -> float:
+        """Unix seconds, on the session's clock."""
+        return self._clock()
+
+    def attach(self, conversation: Conversation) -> None:
+        """The pipeline of the current leg is running."""
+        self._conversation = conversation
+
+    def detach(self, conversation: Conversation) -> None:
+        """That pipeline is over."""
+        if self._conversation is conversation:
+            self._conversation = None
+
+    def begin(self, effects: tuple[Effect, ...]) -> None:
+        """Carry out the orders that came with the call itself; its document answers the voice webhook."""
+        self._perform(effects)
+
+    def post(self, event: Event) -> None:
+        """Apply an event without waiting for it: for the media path, which waits for nothing."""
+        self._spawn(self._apply_and_order(event))
+
+    async def apply(self, event: Event) -> None:
+        """Apply an event that no webhook brought; a document that follows redirects the live call.
+
+        Raises:
+            ImpossibleEvent: The event contradicts the call, which is unchanged.
+        """
+        document = await self._step(event)
+        if document is not None:
+            self._spawn(self._order(document))
+
+    async def answer(self, event: Event) -> str:
+        """Apply an event that a webhook brought, and answer the webhook.
+
+        Returns:
+            TwiML: what follows from the event, or what Twilio shall be doing anyway where the event changed nothing or
+            was impossible. A caller never hears an application error.
+        """
+        try:
+            document = await self._step(event)
+        except ImpossibleEvent as error:
+            logger.warning("{}", error)
+            document = None
+        return self._render(document or standing_document(self.call), self.call)
+
+    def add_line(self, role: Literal["caller", "bot", "tool"], text: str) -> None:
+        """A line of the transcript, for the record."""
+        at, leg = self.now(), self.call.leg
+        self._spawn(self._record(lambda: self._ledger.add_line(self.sid, leg, role, text, at)))
+
+    def keep_conversation(self, messages: list[Any]) -> None:
+        """A pipeline is over: keep what was said, for the next one and for any other process."""
+        kept = [dict(message) for message in messages if isinstance(message, Mapping)]
+        if self.messages is messages:
+            self.messages = kept
+        self._spawn(self._record(lambda: self._ledger.keep_conversation(self.sid, kept)))
+
+    async def close(self) -> None:
+        """Let go of the call: the process is ending."""
+        self._timers.stop_all()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # --- a step ------------------------------------------------------------------------------------
+
+    async def _step(self, event: Event) -> Document | None:
+        async with self._step_lock:
+            before = self.call
+            effects = await self._decide(event)
+            if self.call.phase is not before.phase:
+                logger.info("{} → {} ({})", before.phase, self.call.phase, type(event).__name__)
+            document = self._perform(effects)
+        if self.call.phase is Phase.ENDED and before.phase is not Phase.ENDED:
+            self._timers.stop_all()
+            self._on_end(self)
+        return document
+
+    async def _decide(self, event: Event) -> tuple[Effect, ...]:
+        """Ask the law, and let the ledger decide whether this step is ours to make."""
+        while True:
+            call, effects = step(self.call, event, self._policy)
+            changed = call != self.call
+            entry = Entry.of(event, call, changed)
+            try:
+                async with asyncio.timeout(LEDGER_SECONDS):
+                    if not changed:
+                        await self._ledger.note(self.sid, entry)
+                        return effects
+                    if await self._ledger.save(call, self._version, entry):
+                        self.call, self._version = call, self._version + 1
+                        return effects
+                    stored = await self._ledger.load(self.sid)
+            except (LedgerError, TimeoutError) as error:
+                logger.error("the record is not kept, the call goes on: {!r}", error)
+                self.call = call
+                return effects
+            if stored is None:
+                logger.error("the call's row is gone, the call goes on")
+                self.call = call
+                return effects
+            # Another process was first: decide again on what it made of the call.
+            self.call, self._version = stored.call, stored.version
+
+    def _perform(self, effects: tuple[Effect, ...]) -> Document | None:
+        """Carry out the orders; a document is handed back to whoever can deliver it."""
+        document: Document | None = None
+        for effect in effects:
+            match effect:
+                case DialPerson() | ConnectBot() | TakeMessage() | HangUp():
+                    document = effect
+                case StartTimer(timer, number, seconds):
+                    self._timers.start(timer, number, seconds)
+                case AskTwilio():
+                    self._spawn(self._ask_twilio())
+                case SayGoodbye(handoff):
+                    self._tell(lambda line, n=handoff: line.say_goodbye(n))
+                case SayFarewell(farewell):
+                    self._tell(lambda line, n=farewell: line.say_farewell(n))
+                case ListenAgain(advice):
+                    self._tell(lambda line, text=advice: line.listen_again(text))
+                case CloseStream():
+                    self._tell(lambda line: line.close())
+        return document
+
+    def _tell(self, order: Callable[[Conversation], None]) -> None:
+        if self._conversation is not None:
+            order(self._conversation)
+
+    async def _apply_and_order(self, event: Event) -> None:
+        try:
+            await self.apply(event)
+        except ImpossibleEvent as error:
+            logger.warning("{}", error)
+
+    def _timer_fired(self, timer: Timer, number: int) -> None:
+        self.post(TimerFired(at=self.now(), timer=timer, number=number))
+
+    # --- orders to Twilio --------------------------------------------------------------------------
+
+    async def _order(self, document: Document) -> None:
+        """Deliver a document over REST. Its answer is one more fact."""
+        try:
+            if isinstance(document, HangUp):
+                if self.call.phase is Phase.CLOSING:  # the only phase in which a call may be ended
+                    await self._telephony.hang_up(self.sid)
+                return
+            await self._telephony.redirect(self.sid, self._render(document, self.call))
+        except TelephonyError as error:
+            logger.error("Twilio did not confirm {}: {}", type(document).__name__, error)
+            await self._apply_and_order(self._failed(document, error))
+        else:
+            await self._apply_and_order(RedirectAccepted(at=self.now()))
+
+    def _failed(self, document: Document, error: TelephonyError) -> Event:
+        failure = Failure.NOT_DONE
+        if isinstance(error, CallGone):
+            failure = Failure.GONE
+        elif isinstance(error, Ambiguous):
+            failure = Failure.UNKNOWN
+        if isinstance(document, HangUp):
+            return HangUpFailed(at=self.now(), failure=failure)
+        return RedirectFailed(at=self.now(), failure=failure, code=error.code)
+
+    async def _ask_twilio(self) -> None:
+        try:
+            ended = await self._telephony.status(self.sid) in _ENDED_STATUSES
+        except CallGone:
+            ended = True
+        except TelephonyError as error:
+            logger.warning("Twilio did not say whether the call lives: {}", error)
+            ended = False
+        await self._apply_and_order(CallEnded(at=self.now()) if ended else CallLives(at=self.now()))
+
+    async def _record(self, write: Callable[[], Awaitable[None]]) -> None:
+        try:
+            async with asyncio.timeout(LEDGER_SECONDS):
+                await write()
+        except (LedgerError, TimeoutError) as error:
+            logger.error("the record is not kept, the call goes on: {!r}", error)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+

@@ -1,0 +1,105 @@
+"""The tools with which the model steers the call itself: hand off, take a message, end the call.
+
+Their handlers only answer the model, at once and without making it speak again. What they lead to is the processor's
+doing: a handler is cancelled when the caller makes a sound, and a caller who says "thanks" must not undo a hand-off.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
+from pipecat.frames.frames import FunctionCallResultProperties
+from pipecat.services.llm_service import FunctionCallParams
+
+from bot.events import Event, FarewellRequested, HandoffRequested
+from bot.routing import Policy
+
+HAND_OFF = "hand_off"
+TAKE_MESSAGE = "take_message"
+END_CALL = "end_call"
+
+LONGEST_REASON = 300
+LONGEST_SUMMARY = 1500
+"""Characters that we keep of the model's texts."""
+
+
+def call_tools(policy: Policy) -> list[FunctionSchema]:
+    """The tools, with the policy's targets as the only destinations there are."""
+    destinations = "; ".join(f"{target.key}: {target.description}" for target in policy.targets.values())
+    return [
+        FunctionSchema(
+            name=HAND_OFF,
+            description=(
+                "Put the caller through to a person. Say one short goodbye sentence first, in the same "
+                "answer, then call this. Call it once; the call leaves you when the sentence has been heard."
+            ),
+            properties={
+                "target": {
+                    "type": "string",
+                    "enum": list(policy.targets),
+                    "description": f"Where to. {destinations}",
+                },
+                "reason": {"type": "string", "description": "Why the caller wants a person, in a few words."},
+                "summary": {
+                    "type": "string",
+                    "description": "What the person should know before saying hello: one to three sentences.",
+                },
+            },
+            required=["target", "reason", "summary"],
+            handler=_answer("The caller is being put through. Say nothing more."),
+        ),
+        FunctionSchema(
+            name=TAKE_MESSAGE,
+            description=(
+                "Connect the caller with the recorder so that they can leave a message. Say one short sentence first, "
+                "in the same answer."
+            ),
+            properties={"reason": {"type": "string", "description": "What the message is about, in a few words."}},
+            required=["reason"],
+            handler=_answer("The recorder takes over. Say nothing more."),
+        ),
+        FunctionSchema(
+            name=END_CALL,
+            description=(
+                "Hang up, when the caller has said that there is nothing more. Say one short goodbye sentence first, in "
+                "the same answer."
+            ),
+            properties={},
+            required=[],
+            handler=_answer("The call ends when your goodbye has been heard. Say nothing more."),
+        ),
+    ]
+
+
+def requested(name: str, arguments: Mapping[str, Any], at: float) -> Event | None:
+    """What a function call of the model asks for; None when it is not one of these tools.
+
+    The arguments are the model's and can hold anything; an unknown target becomes the default one in `bot/law.py`.
+    """
+    match name:
+        case "hand_off":
+            return HandoffRequested(
+                at=at,
+                target=_text(arguments, "target", LONGEST_REASON),
+                reason=_text(arguments, "reason", LONGEST_REASON),
+                summary=_text(arguments, "summary", LONGEST_SUMMARY),
+            )
+        case "take_message":
+            return HandoffRequested(at=at, target=None, reason=_text(arguments, "reason", LONGEST_REASON))
+        case "end_call":
+            return FarewellRequested(at=at)
+        case _:
+            return None
+
+
+def _text(arguments: Mapping[str, Any], key: str, limit: int) -> str:
+    value = arguments.get(key)
+    return value[:limit] if isinstance(value, str) else ""
+
+
+def _answer(words: str) -> Any:
+    async def handler(params: FunctionCallParams) -> None:
+        properties = FunctionCallResultProperties(run_llm=False)
+        await params.result_callback({"status": words}, properties=properties)
+
+    return handler

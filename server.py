@@ -1,0 +1,62 @@
+"""Putthrough's only entry: `python server.py` answers calls; `demo` and `check` are its other verbs."""
+
+import argparse
+import asyncio
+import sys
+
+import uvicorn
+
+from bot.line import open_line
+from bot.logs import set_up_logs
+from bot.settings import Configuration, load_all
+from pipelines.config import ConfigurationError
+from web.app import create_app
+
+EXIT_MISCONFIGURED = 2
+
+
+async def serve(configuration: Configuration) -> None:
+    """Answer calls until the process is told to stop."""
+    settings = configuration.settings
+    async with open_line(configuration) as line:
+        config = uvicorn.Config(
+            create_app(line),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            ws_per_message_deflate=False,
+            server_header=False,
+        )
+        await uvicorn.Server(config).serve()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb. Returns the process's exit status."""
+    parser = argparse.ArgumentParser(prog="server.py", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb")
+    verbs.add_parser("serve", help="answer calls (the default)")
+    verbs.add_parser("check", help="say what is wrong with the configuration, and exit")
+    demo = verbs.add_parser("demo", help="play calls against the real server, on this machine alone")
+    demo.add_argument("story", nargs="*", help="names of the stories to play; all of them by default")
+    demo.add_argument("--keep", action="store_true", help="leave the server up afterwards")
+    options = parser.parse_args(arguments)
+    if options.verb == "demo":
+        from sandbox.demo import play  # the sandbox is no part of a production server
+
+        return play(options.story, keep=options.keep)
+    try:
+        configuration = load_all()
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        return EXIT_MISCONFIGURED
+    if options.verb == "check":
+        print("The configuration is complete.")
+        return 0
+    set_up_logs(configuration.settings.log_level)
+    asyncio.run(serve(configuration))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

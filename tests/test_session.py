@@ -1,0 +1,223 @@
+"""A live call: what is ordered, once, and what goes on when the record or Twilio fails."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from calls import CALLER, POLICY, SID, US
+from fakes import Orders, ScriptedTelephony
+
+from bot import events as ev
+from bot.call import End, Outcome, Phase
+from bot.ledger import Ledger
+from bot.session import Session
+from bot.switchboard import Switchboard
+from bot.telephony import Ambiguous, CallGone, Refused
+from bot.tokens import StreamTokens
+from bot.twiml import Addresses
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
+    opened = await Ledger.open(f"sqlite+aiosqlite:///{tmp_path}/calls.db")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def telephony() -> ScriptedTelephony:
+    return ScriptedTelephony()
+
+
+def switchboard(ledger: Ledger, telephony: ScriptedTelephony) -> Switchboard:
+    return Switchboard(
+        policy=POLICY,
+        ledger=ledger,
+        telephony=telephony,
+        addresses=Addresses("https://bot.example"),
+        tokens=StreamTokens.from_auth_token("secret"),
+    )
+
+
+@pytest.fixture
+async def board(ledger: Ledger, telephony: ScriptedTelephony) -> AsyncIterator[Switchboard]:
+    made = switchboard(ledger, telephony)
+    yield made
+    await made.close()
+
+
+def token_in(document: str) -> str:
+    parameter = ElementTree.fromstring(document).find("Connect/Stream/Parameter")
+    assert parameter is not None
+    return parameter.get("value") or ""
+
+
+async def with_bot(board: Switchboard) -> tuple[Session, Orders]:
+    """A call that the bot has answered."""
+    session = await board.open_stream(SID, token_in(await board.answer_call(SID, CALLER, US)))
+    assert session is not None
+    orders = Orders()
+    session.attach(orders)
+    return session, orders
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Wait for what background tasks bring about; the test's own time limit ends it."""
+    while not true():
+        await asyncio.sleep(0.005)
+
+
+def fact(kind: type[ev.Event], **facts: object) -> ev.Event:
+    return kind(at=2000.0, **facts)  # type: ignore[call-arg]
+
+
+async def test_the_goodbye_is_ordered_and_its_echo_redirects_the_call(board, telephony):
+    session, orders = await with_bot(board)
+    await session.apply(fact(ev.HandoffRequested, target="desk"))
+    assert orders.told == ["goodbye 1"]
+    assert telephony.orders == []
+    await session.apply(fact(ev.GoodbyeHeard, handoff=1))
+    await until(lambda: session.call.phase is Phase.RINGING)
+    [(order, twiml)] = telephony.orders
+    assert order == "redirect"
+    assert "+442079460101" in twiml
+
+
+async def test_a_hand_off_asked_for_five_times_at_once_redirects_once(board, telephony):
+    session, _ = await with_bot(board)
+    for _ in range(5):
+        session.post(fact(ev.HandoffRequested, target="desk"))
+    for _ in range(5):
+        session.post(fact(ev.GoodbyeHeard, handoff=1))
+    await until(lambda: session.call.phase is Phase.RINGING)
+    assert len(telephony.orders) == 1
+
+
+async def test_two_processes_that_hear_the_same_fact_redirect_once(ledger, telephony):
+    one, other = switchboard(ledger, telephony), switchboard(ledger, telephony)
+    session, _ = await with_bot(one)
+    await session.apply(fact(ev.HandoffRequested, target="desk"))
+    twin = await other.find(SID)
+    assert twin is not None
+    heard = fact(ev.GoodbyeHeard, handoff=1)
+    await asyncio.gather(session.apply(heard), twin.apply(heard))
+    await until(lambda: telephony.orders)
+    await asyncio.sleep(0.05)
+    assert len(telephony.orders) == 1
+    await one.close()
+    await other.close()
+
+
+async def test_a_token_opens_one_stream(board):
+    token = token_in(await board.answer_call(SID, CALLER, US))
+    assert await board.open_stream(SID, token) is not None
+    with pytest.raises(ev.ImpossibleEvent):
+        await board.open_stream(SID, token)
+    assert await board.open_stream("CA" + "b2" * 16, token) is None
+
+
+async def test_a_retried_voice_webhook_opens_one_call(board, ledger):
+    first, second = await asyncio.gather(
+        board.answer_call(SID, CALLER, US), board.answer_call(SID, CALLER, US)
+    )
+    assert await board.open_stream(SID, token_in(first)) is not None
+    with pytest.raises(ev.ImpossibleEvent):
+        await board.open_stream(SID, token_in(second))
+    assert len(await ledger.calls()) == 1
+
+
+async def test_a_callback_is_answered_with_what_follows(board, telephony):
+    session, _ = await with_bot(board)
+    await session.apply(fact(ev.HandoffRequested, target="desk"))
+    await session.apply(fact(ev.GoodbyeHeard, handoff=1))
+    busy = fact(ev.DialEnded, attempt=1, status="busy", bridged=False)
+    answer = await board.answer_callback(SID, CALLER, US, busy)
+    assert "+442079460102" in answer
+    assert await board.answer_callback(SID, CALLER, US, busy) == answer
+    assert len(telephony.orders) == 1
+
+
+async def test_an_impossible_callback_is_answered_with_what_twilio_shall_be_doing(board):
+    await with_bot(board)
+    answer = await board.answer_callback(SID, CALLER, US, fact(ev.MessageRecorded, url="", seconds=1))
+    assert "<Stream" in answer
+
+
+async def test_a_callback_for_a_call_without_a_record_brings_the_bot(board):
+    answer = await board.answer_callback(
+        SID, CALLER, US, fact(ev.DialEnded, attempt=1, status="busy", bridged=False)
+    )
+    assert "<Stream" in answer
+
+
+async def test_a_refused_redirect_closes_the_stream(board, telephony):
+    telephony.answers = [Refused(20003, 401, "no")]
+    session, orders = await with_bot(board)
+    await session.apply(fact(ev.HandoffRequested, target="desk"))
+    await session.apply(fact(ev.GoodbyeHeard, handoff=1))
+    await until(lambda: "close" in orders.told)
+    assert session.call.phase is Phase.FAILSAFE
+    assert session.call.attempts[0].code == 20003
+
+
+async def test_an_ambiguous_redirect_is_not_repeated_and_the_stop_proves_it(board, telephony):
+    telephony.answers = [Ambiguous(None, 500, "?")]
+    session, orders = await with_bot(board)
+    await session.apply(fact(ev.HandoffRequested, target="desk"))
+    await session.apply(fact(ev.GoodbyeHeard, handoff=1))
+    await until(lambda: telephony.orders)
+    await session.apply(fact(ev.StreamEnded, leg=1, stopped=True))
+    assert session.call.phase is Phase.RINGING
+    assert len(telephony.orders) == 1
+    assert "close" not in orders.told
+
+
+async def test_a_redirect_of_a_caller_who_has_gone_ends_the_call(board, telephony):
+    telephony.answers = [CallGone(21220, 400, "gone")]
+    session, _ = await with_bot(board)
+    await session.apply(fact(ev.HandoffRequested, target="desk"))
+    await session.apply(fact(ev.GoodbyeHeard, handoff=1))
+    await until(lambda: session.call.phase is Phase.ENDED)
+    assert session.call.end is End.CALLER_HUNG_UP
+    assert session.call.attempts[0].outcome is Outcome.CALLER_GONE
+    assert board.live == 0
+
+
+async def test_the_bot_hangs_up_over_rest_and_only_after_its_farewell(board, telephony):
+    session, orders = await with_bot(board)
+    await session.apply(fact(ev.FarewellRequested))
+    assert orders.told == ["farewell 1"]
+    assert telephony.orders == []
+    await session.apply(fact(ev.FarewellHeard, farewell=1))
+    await until(lambda: telephony.orders)
+    assert telephony.orders == [("hang up", "")]
+
+
+async def test_a_call_goes_on_when_its_record_cannot_be_kept(board, ledger, telephony):
+    session, _ = await with_bot(board)
+    await ledger.close()
+    Path(str(ledger._engine.url.database)).unlink()  # noqa: SLF001 - the file, to break it
+    await session.apply(fact(ev.HandoffRequested, target="desk"))
+    await session.apply(fact(ev.GoodbyeHeard, handoff=1))
+    await until(lambda: session.call.phase is Phase.RINGING)
+    assert len(telephony.orders) == 1
+
+
+async def test_another_process_knows_the_call_and_its_conversation(board, ledger, telephony):
+    session, _ = await with_bot(board)
+    session.keep_conversation([{"role": "user", "content": "My order is late."}])
+    session.add_line("caller", "My order is late.")
+    await session.apply(fact(ev.HandoffRequested, target="desk"))
+    other = switchboard(ledger, telephony)
+    twin = await other.find(SID)
+    assert twin is not None
+    assert twin.call == session.call
+    assert twin.messages == [{"role": "user", "content": "My order is late."}]
+    record = await ledger.record(SID)
+    assert record is not None
+    assert [entry.event for entry in record.journal] == [
+        "CallAnswered", "StreamStarted", "HandoffRequested",
+    ]  # fmt: skip
+    assert [(line.role, line.text) for line in record.transcript] == [("caller", "My order is late.")]

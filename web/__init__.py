@@ -1,0 +1,1 @@
+"""HTTP: Twilio's webhooks and socket, the API."""

@@ -1,0 +1,36 @@
+"""The server's application: what is mounted where."""
+
+from fastapi import FastAPI
+
+from bot.line import Line
+from bot.signatures import Signatures
+from web.api import calls_api
+from web.twilio import twilio_routes
+
+
+def create_app(line: Line) -> FastAPI:
+    """The application of one open line."""
+    settings = line.settings
+    signatures = Signatures(settings.twilio_auth_token.get_secret_value(), settings.public_url)
+    app = FastAPI(title="Putthrough")
+    app.include_router(twilio_routes(line, signatures))
+    app.include_router(
+        calls_api(
+            line.switchboard.ledger,
+            targets=line.policy.targets,
+            request_handoff=line.switchboard.request_handoff,
+            password=settings.console_password.get_secret_value() if settings.console_password else None,
+        )
+    )
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        """The process lives."""
+        return {"status": "ok"}
+
+    @app.get("/ready")
+    async def ready() -> dict[str, str | int]:
+        """The process takes calls. It does from the moment that it listens."""
+        return {"status": "ready", "calls": line.switchboard.live}
+
+    return app

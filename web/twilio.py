@@ -1,0 +1,182 @@
+"""Twilio's side of the server: its webhooks and its media socket. Nothing unsigned gets further than this file."""
+
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response, WebSocket
+from loguru import logger
+
+from bot import briefing, twiml
+from bot.events import (
+    DialEnded,
+    Event,
+    ImpossibleEvent,
+    MessageRecorded,
+    PersonAccepted,
+    PersonAnswered,
+    PersonDeclined,
+    PersonLegEnded,
+)
+from bot.line import Line
+from bot.signatures import Signatures
+from bot.start import read_start
+
+_SETTINGS_HEADER = "x-twilio-webhooks-signature-settings"
+_LONGEST_FORM = 64 * 1024
+
+Attempt = Annotated[int, Query(ge=0)]
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A signed webhook's form fields."""
+
+    form: dict[str, str]
+
+    @property
+    def call_sid(self) -> str:
+        """The call it is about: the caller's leg, also where Twilio speaks of the person's."""
+        return self.form.get("ParentCallSid") or self.form.get("CallSid", "")
+
+    def number(self, field: str) -> int:
+        """A field that holds a whole number; 0 where it does not."""
+        value = self.form.get(field, "")
+        return int(value) if value.isdecimal() else 0
+
+
+def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
+    """The routes that Twilio calls.
+
+    Args:
+        line: What the calls share.
+        signatures: Checks that it is Twilio who calls.
+    """
+    router = APIRouter(prefix="/twilio", include_in_schema=False)
+    switchboard = line.switchboard
+
+    async def signed(request: Request) -> Webhook:
+        body = await request.body()
+        if len(body) > _LONGEST_FORM:
+            raise HTTPException(413, "no webhook of Twilio's is that long")
+        pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+        if not signatures.webhook(
+            _target(request),
+            pairs,
+            request.headers.get("x-twilio-signature"),
+            settings=request.headers.get(_SETTINGS_HEADER),
+        ):
+            raise HTTPException(403, "the signature is not Twilio's")
+        return Webhook(dict(pairs))
+
+    Signed = Annotated[Webhook, Depends(signed)]
+
+    async def answer(webhook: Webhook, event: Event) -> Response:
+        form = webhook.form
+        with logger.contextualize(call_sid=webhook.call_sid):
+            return _xml(
+                await switchboard.answer_callback(
+                    webhook.call_sid, form.get("From", ""), form.get("To", ""), event
+                )
+            )
+
+    async def tell(webhook: Webhook, event: Event) -> None:
+        """Apply a fact whose webhook wants no document of the caller's."""
+        with logger.contextualize(call_sid=webhook.call_sid):
+            session = await switchboard.find(webhook.call_sid)
+            if session is None:
+                return
+            try:
+                await session.apply(event)
+            except ImpossibleEvent as error:
+                logger.warning("{}", error)
+
+    @router.post("/voice")
+    async def voice(webhook: Signed) -> Response:
+        form = webhook.form
+        with logger.contextualize(call_sid=webhook.call_sid):
+            return _xml(
+                await switchboard.answer_call(
+                    webhook.call_sid, form.get("From", ""), form.get("To", "")
+                )
+            )
+
+    @router.post("/handoff/dialed")
+    async def dialed(webhook: Signed, attempt: Attempt) -> Response:
+        form = webhook.form
+        status = form.get("DialCallStatus", "")
+        bridged = form.get("DialBridged", "true" if status in ("completed", "answered") else "")
+        event = DialEnded(
+            at=switchboard.now(),
+            attempt=attempt,
+            status=status,
+            bridged=bridged == "true",
+            caller_gone=form.get("CallStatus") == "completed",
+            code=webhook.number("ErrorCode") or None,
+        )
+        return await answer(webhook, event)
+
+    @router.post("/handoff/progress")
+    async def progress(webhook: Signed, attempt: Attempt) -> Response:
+        now = switchboard.now()
+        match webhook.form.get("CallStatus"):
+            case "in-progress" | "answered":
+                await tell(webhook, PersonAnswered(at=now, attempt=attempt))
+            case "completed" | "busy" | "failed" | "no-answer" | "canceled":
+                await tell(webhook, PersonLegEnded(at=now, attempt=attempt))
+            case _:
+                pass
+        return Response(status_code=204)
+
+    @router.post("/handoff/whisper")
+    async def whisper(webhook: Signed, attempt: Attempt) -> Response:
+        await tell(webhook, PersonAnswered(at=switchboard.now(), attempt=attempt))
+        session = await switchboard.find(webhook.call_sid)
+        if session is None or not session.call.handoffs:
+            return _xml(twiml.decline_person())
+        words = briefing.for_person(session.call)
+        return _xml(twiml.whisper(words, attempt, switchboard.addresses))
+
+    @router.post("/handoff/key")
+    async def key(webhook: Signed, attempt: Attempt) -> Response:
+        if webhook.form.get("Digits") == "1":
+            await tell(webhook, PersonAccepted(at=switchboard.now(), attempt=attempt))
+            return _xml(twiml.connect_person())
+        await tell(webhook, PersonDeclined(at=switchboard.now(), attempt=attempt))
+        return _xml(twiml.decline_person())
+
+    @router.post("/voicemail")
+    async def voicemail(webhook: Signed) -> Response:
+        event = MessageRecorded(
+            at=switchboard.now(),
+            url=webhook.form.get("RecordingUrl", ""),
+            seconds=webhook.number("RecordingDuration"),
+        )
+        return await answer(webhook, event)
+
+    @router.websocket("/media")
+    async def media(websocket: WebSocket) -> None:
+        if not signatures.upgrade(
+            _target(websocket),
+            websocket.headers.get("x-twilio-signature"),
+            settings=websocket.headers.get(_SETTINGS_HEADER),
+        ):
+            await websocket.close()  # before accept: the upgrade is answered with 403
+            return
+        await websocket.accept()
+        start = await read_start(websocket)
+        if start is None or not await line.converse(websocket, start):
+            await websocket.close()
+
+    return router
+
+
+def _target(request: Request | WebSocket) -> str:
+    """Path and query exactly as they came over the wire, which is what Twilio signed."""
+    path = request.scope["raw_path"].decode("latin-1")
+    query = request.scope["query_string"].decode("latin-1")
+    return f"{path}?{query}" if query else path
+
+
+def _xml(document: str) -> Response:
+    return Response(document, media_type="text/xml")
