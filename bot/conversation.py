@@ -4,6 +4,7 @@
 """
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 from fastapi import WebSocket
@@ -19,12 +20,12 @@ from pipecat.processors.aggregators.llm_response_universal import (
     LLMUserAggregatorParams,
     UserTurnMessageAddedMessage,
 )
+from pipecat.turns.user_stop import ExternalUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import ExternalUserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
 
 from bot.briefing import for_returning_bot
 from bot.call import By
-from bot.events import StreamEnded
 from bot.handoff import HandoffProcessor
 from bot.media import SAMPLE_RATE, TwilioTransport
 from bot.routing import Policy
@@ -76,14 +77,14 @@ class Conversation:
         self._context = LLMContext(_opening(session, policy, pipeline), ToolsSchema(tools))
         user_turn, assistant_turn = LLMContextAggregatorPair(
             self._context,
-            user_params=LLMUserAggregatorParams(user_turn_strategies=ExternalUserTurnStrategies()),
+            user_params=LLMUserAggregatorParams(user_turn_strategies=_turns_of_the_model()),
         )
         self._worker = PipelineWorker(
             Pipeline(
                 [
                     self._transport.input(),
                     user_turn,
-                    *self._leg.processors,
+                    *self._leg.stages,
                     self._handoff,
                     self._transport.output(),
                     assistant_turn,
@@ -95,7 +96,7 @@ class Conversation:
             enable_rtvi=False,
             enable_turn_tracking=False,
         )
-        self._watch = ModelWatch(session, self._leg.processors)
+        self._watch = ModelWatch(session, self._leg.stages)
         self._listen_to(user_turn, assistant_turn)
 
     async def run(self) -> None:
@@ -108,7 +109,6 @@ class Conversation:
             await self._worker.queue_frame(LLMRunFrame())
             await runner.run()
         finally:
-            self._session.post(StreamEnded(at=self._session.now(), leg=self._leg_number, stopped=False))
             self._session.detach(self)
             self._session.keep_conversation(self._context.get_messages())
 
@@ -149,12 +149,12 @@ class Conversation:
 
         @user_turn.event_handler("on_user_turn_message_added")
         async def on_user_turn_message_added(_: Any, message: UserTurnMessageAddedMessage) -> None:
-            self._session.add_line("caller", message.content)
+            self._session.add_line("caller", message.content, _moment(message.timestamp))
 
         @assistant_turn.event_handler("on_assistant_turn_stopped")
         async def on_assistant_turn_stopped(_: Any, message: AssistantTurnStoppedMessage) -> None:
             if message.content:
-                self._session.add_line("bot", message.content)
+                self._session.add_line("bot", message.content, _moment(message.timestamp))
 
 
 def _opening(session: Session, policy: Policy, pipeline: PipelineConfig) -> list[Any]:
@@ -167,3 +167,15 @@ def _opening(session: Session, policy: Policy, pipeline: PipelineConfig) -> list
         return [{"role": "developer", "content": words}]
     logger.debug("no greeting is configured; the model opens the conversation")
     return []
+
+
+def _turns_of_the_model() -> ExternalUserTurnStrategies:
+    """The model hears where the caller's turns begin and end; no turn detector of our own is loaded for each call."""
+    strategies = ExternalUserTurnStrategies()
+    strategies.stop = [ExternalUserTurnStopStrategy(wait_for_transcript=False)]
+    return strategies
+
+
+def _moment(timestamp: str) -> float:
+    """Pipecat's ISO 8601 time as Unix seconds."""
+    return datetime.fromisoformat(timestamp).timestamp()

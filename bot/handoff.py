@@ -92,7 +92,8 @@ class HandoffProcessor(FrameProcessor):
             case TTSAudioRawFrame():
                 self._spoke = True
             case FunctionCallResultFrame() if direction is FrameDirection.DOWNSTREAM:
-                self._session.add_line("tool", f"{frame.function_name}({frame.arguments}) → {frame.result}")
+                line = f"{frame.function_name}({frame.arguments}) → {frame.result}"
+                self._session.add_line("tool", line, self._session.now())
             case InterruptionFrame() if direction is FrameDirection.DOWNSTREAM:
                 self._interrupted()
             case UserStartedSpeakingFrame() if direction is FrameDirection.DOWNSTREAM:
@@ -131,7 +132,7 @@ class HandoffProcessor(FrameProcessor):
 
     def _mark_came_back(self, frame: MarkFrame) -> None:
         words = self._words
-        if words is None or frame.name != words.mark or not frame.heard:
+        if words is None or frame.mark != words.mark or not frame.heard:
             return
         self._words = None
         now = self._session.now()

@@ -10,14 +10,17 @@ address and no other code.
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, cast
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.event import listen
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
@@ -128,7 +131,7 @@ class Record:
     """In the order of writing."""
 
     transcript: list[Line]
-    """In the order of writing."""
+    """In the order of speaking: a caller's words are written down after the bot has begun to answer."""
 
 
 # --- the tables --------------------------------------------------------------------------------------
@@ -204,10 +207,10 @@ _TRANSCRIPT = sa.Table(
 
 @asynccontextmanager
 async def _as_ledger_error() -> AsyncIterator[None]:
-    """What a database, its driver or an unreadable row raises comes out as `LedgerError`."""
+    """What a database, its driver, an unreadable row or data that is no JSON raises comes out as `LedgerError`."""
     try:
         yield
-    except (SQLAlchemyError, OSError, ImportError, ValidationError) as error:
+    except (SQLAlchemyError, OSError, ImportError, TypeError, ValueError) as error:
         # The first line names the fault; statements, rows and values follow it.
         raise LedgerError(str(error).partition("\n")[0] or type(error).__name__) from error
 
@@ -220,7 +223,10 @@ def _to_its_end(
 
     @wraps(method)
     async def run(ledger: "Ledger", *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.shield(ledger._start(work(ledger, *args, **kwargs)))
+        task = asyncio.create_task(work(ledger, *args, **kwargs))
+        ledger._running.add(task)
+        task.add_done_callback(ledger._running.discard)
+        return await asyncio.shield(task)
 
     return run
 
@@ -357,7 +363,7 @@ class Ledger:
     async def record(self, sid: str) -> Record | None:
         """Everything that is kept of a call; None for one that is not in the record."""
         journal = sa.select(_JOURNAL).where(_JOURNAL.c.call_sid == sid).order_by(_JOURNAL.c.id)
-        transcript = sa.select(_TRANSCRIPT).where(_TRANSCRIPT.c.call_sid == sid).order_by(_TRANSCRIPT.c.id)
+        transcript = sa.select(_TRANSCRIPT).where(_TRANSCRIPT.c.call_sid == sid).order_by(_TRANSCRIPT.c.at, _TRANSCRIPT.c.id)
         async with self._engine.begin() as connection:
             stored = await _load(connection, sid)
             if stored is None:
@@ -369,12 +375,6 @@ class Ledger:
             [Entry(row.at, row.event, row.data, row.phase, row.changed) for row in entries],
             [Line(row.leg, row.at, cast(Role, row.role), row.text) for row in lines],
         )
-
-    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        task = asyncio.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return task
 
 
 async def _load(connection: AsyncConnection, sid: str) -> Stored | None:
@@ -405,17 +405,23 @@ def _journal_row(sid: str, entry: Entry) -> Any:
 def _engine(url: str) -> AsyncEngine:
     # Errors are logged, so they must not quote the calls' data.
     common: dict[str, Any] = {"json_serializer": _to_json, "hide_parameters": True}
-    if sa.make_url(url).get_backend_name() != "sqlite":
+    address = sa.make_url(url)
+    if address.get_backend_name() != "sqlite":
         return create_async_engine(url, pool_pre_ping=True, **common)  # the server may have been restarted
+    folder = Path(address.database or "").parent
+    if not folder.is_dir():
+        raise LedgerError(f"the folder {folder} does not exist")
     # SQLite has one writer at a time. One connection, for which tasks queue up in order, never finds its own process
     # holding the lock.
     engine = create_async_engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0, **common)
-    sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    listen(engine.sync_engine, "connect", _prepare_sqlite)
     return engine
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    # Processes that switch a new file over at the same time refuse each other without waiting: once is enough.
+    with suppress(sqlite3.OperationalError):
+        cursor.execute("PRAGMA journal_mode = WAL")
     cursor.close()

@@ -8,7 +8,7 @@ from fastapi import WebSocket
 from loguru import logger
 
 from bot.conversation import Conversation
-from bot.events import ImpossibleEvent, StreamStarted
+from bot.events import ImpossibleEvent, StreamEnded, StreamStarted
 from bot.ledger import Ledger
 from bot.routing import Policy
 from bot.session import Session
@@ -63,18 +63,22 @@ class Line:
                 await self._talk(websocket, start, session)
 
     async def _talk(self, websocket: WebSocket, start: Start, session: Session) -> None:
-        conversation = Conversation(
-            websocket,
-            start.stream_sid,
-            session,
-            policy=self.policy,
-            pipeline=self.pipeline,
-            credentials=Credentials(
-                self.settings.openai_api_key.get_secret_value(),
-                self.settings.openai_realtime_url,
-            ),
-        )
-        await conversation.run()
+        leg = session.call.leg
+        try:
+            conversation = Conversation(
+                websocket,
+                start.stream_sid,
+                session,
+                policy=self.policy,
+                pipeline=self.pipeline,
+                credentials=Credentials(
+                    self.settings.openai_api_key.get_secret_value(),
+                    self.settings.openai_realtime_url,
+                ),
+            )
+            await conversation.run()
+        finally:
+            session.post(StreamEnded(at=self.switchboard.now(), leg=leg, stopped=False))
 
 
 @asynccontextmanager

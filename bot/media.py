@@ -43,11 +43,11 @@ class MarkFrame(SystemFrame):
     """A mark came back from Twilio.
 
     Parameters:
-        name: The mark's name.
+        mark: The mark's name.
         heard: Whether its echo proves that the caller heard what was sent before it.
     """
 
-    name: str = ""
+    mark: str = ""
     heard: bool = False
 
 
@@ -97,7 +97,7 @@ class TwilioSerializer(TwilioFrameSerializer):
             case "mark" if isinstance(message.get("mark"), dict):
                 name = message["mark"].get("name")
                 if isinstance(name, str):
-                    return MarkFrame(name=name, heard=self._playout.echoed(name))
+                    return MarkFrame(mark=name, heard=self._playout.echoed(name))
             case "stop":
                 return StreamStoppedFrame()
         return None

@@ -7,7 +7,7 @@ webhook that brought the fact, or redirects the live call where no webhook did.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from loguru import logger
 
@@ -37,7 +37,7 @@ from bot.events import (
     TimerFired,
 )
 from bot.law import standing_document, step
-from bot.ledger import Entry, Ledger, LedgerError
+from bot.ledger import Entry, Ledger, LedgerError, Role
 from bot.routing import Policy
 from bot.telephony import Ambiguous, CallGone, Telephony, TelephonyError
 from bot.timers import Timers
@@ -156,9 +156,9 @@ class Session:
             document = None
         return self._render(document or standing_document(self.call), self.call)
 
-    def add_line(self, role: Literal["caller", "bot", "tool"], text: str) -> None:
-        """A line of the transcript, for the record."""
-        at, leg = self.now(), self.call.leg
+    def add_line(self, role: Role, text: str, at: float) -> None:
+        """A line of the transcript, begun at `at`, for the record."""
+        leg = self.call.leg
         self._spawn(self._record(lambda: self._ledger.add_line(self.sid, leg, role, text, at)))
 
     def keep_conversation(self, messages: list[Any]) -> None:
@@ -204,16 +204,15 @@ class Session:
                         self.call, self._version = call, self._version + 1
                         return effects
                     stored = await self._ledger.load(self.sid)
+                    if stored is None and await self._ledger.add(call, entry):
+                        self.call, self._version = call, 1  # its first row could not be written before
+                        return effects
             except (LedgerError, TimeoutError) as error:
                 logger.error("the record is not kept, the call goes on: {!r}", error)
                 self.call = call
                 return effects
-            if stored is None:
-                logger.error("the call's row is gone, the call goes on")
-                self.call = call
-                return effects
-            # Another process was first: decide again on what it made of the call.
-            self.call, self._version = stored.call, stored.version
+            if stored is not None:  # another process was first: decide again on what it made of the call
+                self.call, self._version = stored.call, stored.version
 
     def _perform(self, effects: tuple[Effect, ...]) -> Document | None:
         """Carry out the orders; a document is handed back to whoever can deliver it."""

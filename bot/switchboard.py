@@ -149,11 +149,14 @@ class Switchboard:
             telephony=self._telephony,
             render=self._render,
             clock=self._clock,
-            on_end=lambda ended: self._sessions.pop(ended.sid, None),
+            on_end=self._forget,
         )
         if call.phase is not Phase.ENDED:
             self._sessions[call.sid] = session
         return session
+
+    def _forget(self, session: Session) -> None:
+        self._sessions.pop(session.sid, None)
 
     def _render(self, order: Document, call: Call) -> str:
         token = ""

@@ -21,7 +21,7 @@ class Leg(Protocol):
     """A model that listens and speaks, as the processors between the user's and the assistant's turn."""
 
     @property
-    def processors(self) -> Sequence[FrameProcessor]:
+    def stages(self) -> Sequence[FrameProcessor]:
         """In pipeline order."""
         ...
 

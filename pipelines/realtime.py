@@ -62,7 +62,7 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
             base_url=url,
             settings=OpenAIRealtimeLLMService.Settings(
                 model=config.model,
-                system_instruction=config.instructions,
+                system_instruction=config.system_instruction,
                 session_properties=_session(config),
             ),
         )
@@ -73,7 +73,7 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         self._utterance_ms = 0.0
 
     @property
-    def processors(self) -> Sequence[FrameProcessor]:
+    def stages(self) -> Sequence[FrameProcessor]:
         """See `Leg`."""
         return (self,)
 

@@ -298,10 +298,12 @@ async def test_twenty_calls_write_thirty_steps_each_at_once(ledger: Ledger):
         assert [line.text for line in record.transcript] == [f"line {version}" for version in range(1, 31)]
 
 
-async def test_several_processes_may_open_a_new_file_at_once(url: str):
+async def test_several_processes_may_open_a_new_file_at_once(url: str, tmp_path: Path):
     ledgers = await asyncio.gather(*(Ledger.open(url) for _ in range(8)))
     call, entry = answered()
     assert sorted(await asyncio.gather(*(each.add(call, entry) for each in ledgers))) == [False] * 7 + [True]
+    with closing(sqlite3.connect(tmp_path / "calls.db")) as somebody:
+        assert somebody.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     await asyncio.gather(*(each.close() for each in ledgers))
 
 
@@ -384,11 +386,20 @@ async def test_a_conversation_that_is_no_json_is_a_ledger_error(ledger: Ledger):
     assert await ledger.load(call.sid) == Stored(call, 1)
 
 
-@pytest.mark.parametrize(
-    "url", ["sqlite+aiosqlite:////no/such/folder/calls.db", "sqlite:///calls.db", "nonsense", "sqlite+nonsense://"]
-)
-async def test_a_record_that_cannot_be_opened_is_a_ledger_error(url: str):
+@pytest.mark.parametrize("url", ["sqlite:///calls.db", "nonsense", "sqlite+nonsense://"])
+async def test_an_address_that_is_none_is_a_ledger_error(url: str):
     with pytest.raises(LedgerError):
+        await Ledger.open(url)
+
+
+async def test_a_folder_that_is_missing_is_a_ledger_error(tmp_path: Path):
+    with pytest.raises(LedgerError, match=f"the folder {tmp_path}/records does not exist"):
+        await Ledger.open(f"sqlite+aiosqlite:///{tmp_path}/records/calls.db")
+
+
+async def test_a_file_that_is_something_else_is_a_ledger_error(url: str, tmp_path: Path):
+    (tmp_path / "calls.db").write_text("Dear diary, " * 100)
+    with pytest.raises(LedgerError, match="file is not a database"):
         await Ledger.open(url)
 
 

@@ -208,7 +208,7 @@ async def test_a_call_goes_on_when_its_record_cannot_be_kept(board, ledger, tele
 async def test_another_process_knows_the_call_and_its_conversation(board, ledger, telephony):
     session, _ = await with_bot(board)
     session.keep_conversation([{"role": "user", "content": "My order is late."}])
-    session.add_line("caller", "My order is late.")
+    session.add_line("caller", "My order is late.", 2000.0)
     await session.apply(fact(ev.HandoffRequested, target="desk"))
     other = switchboard(ledger, telephony)
     twin = await other.find(SID)

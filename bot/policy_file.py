@@ -1,0 +1,192 @@
+"""`handoff.yaml` → `routing.Policy`: read, checked, every mistake with its line and its remedy."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+
+from bot.numbers import dialable, digits
+from bot.routing import BargeIn, Fallback, Mode, Number, Policy, Target, Voicemail
+from pipelines.config import Section, Text
+from pipelines.problems import guess, listed, refusal
+from pipelines.yaml_file import read_yaml
+
+
+def _number(written: str, info: ValidationInfo) -> str:
+    return dialable(written, (info.context or {}).get("allow", ()))
+
+
+def _as_text(value: Any) -> Any:
+    """A number that was written without `+` and without quotes reaches us as an integer."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        remedy = f'write it with + and country code, in quotes, e.g. "+{value}"'
+        raise refusal(f"is {value} without a +, which could be in any country", remedy)
+    return value
+
+
+def _key(key: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", key):
+        words = re.findall(r"[a-z0-9]+", key.lower())
+        example = "_".join(words).lstrip("0123456789_") or "sales"
+        remedy = f"use small letters, digits and _, e.g. `{example}`"
+        raise refusal(f"is called `{key}`, which the model could not say exactly", remedy)
+    return key
+
+
+def _reference(key: str, info: ValidationInfo) -> str:
+    targets = (info.context or {}).get("targets", ())
+    if key not in targets:
+        remedy = f"{guess(key, targets)} there is: {listed(targets) or 'no target yet'}".strip()
+        raise refusal(f"is `{key}`, but there is no such target", remedy)
+    return key
+
+
+PhoneNumber = Annotated[str, BeforeValidator(_as_text), AfterValidator(_number)]
+TargetKey = Annotated[str, AfterValidator(_key)]
+TargetReference = Annotated[str, AfterValidator(_reference)]
+RingSeconds = Annotated[int, Field(ge=5, le=600)]
+
+
+class NumberEntry(Section):
+    """One number of a target: the number alone, or the number and how long it rings."""
+
+    number: PhoneNumber
+    """The telephone number with + and country code, in quotes, e.g. "+12025550143"."""
+
+    ring_seconds: RingSeconds | None = None
+
+
+def _number_entry(value: Any) -> Any:
+    return value if isinstance(value, dict | NumberEntry) else {"number": value}
+
+
+def _some(numbers: tuple[NumberEntry, ...]) -> tuple[NumberEntry, ...]:
+    # Pydantic's own `min_length` would count a wrong number as one that is not there.
+    if not numbers:
+        remedy = "write at least one telephone number, on a line with `- ` before it"
+        raise refusal("is empty", remedy)
+    return numbers
+
+
+class TargetEntry(Section):
+    """A destination that the model may name."""
+
+    description: Annotated[Text, Field(max_length=500)]
+    """When to choose this target, in a sentence that the model reads."""
+
+    numbers: Annotated[
+        tuple[Annotated[NumberEntry, BeforeValidator(_number_entry)], ...],
+        AfterValidator(_some),
+    ]
+    """At least one telephone number, each on a line with `- ` before it."""
+
+    ring_seconds: RingSeconds = 20
+    """How long each number rings that says nothing else. Seconds."""
+
+    mode: Mode = Mode.DIAL
+    """Whether a person who answers has the caller at once, or hears first who it is."""
+
+    caller_id: PhoneNumber | None = None
+    """The number shown to the person, one that the Twilio account owns."""
+
+    def target(self, key: str) -> Target:
+        """The target as the law knows it."""
+        numbers = tuple(
+            Number(entry.number, entry.ring_seconds or self.ring_seconds) for entry in self.numbers
+        )
+        return Target(key, self.description, numbers, self.mode, self.caller_id)
+
+
+class VoicemailEntry(Section):
+    """The recorder at the end of the road."""
+
+    greeting: Annotated[Text, Field(max_length=1000)] = (
+        "Nobody can take your call right now. Please leave a message after the tone."
+    )
+    """What is said before the tone."""
+
+    max_seconds: int = Field(default=120, ge=5, le=3600)
+    """The longest message. Seconds."""
+
+
+class GoodbyeEntry(Section):
+    """What the caller hears before being put through."""
+
+    line: Annotated[Text, Field(max_length=300)] = "One moment please, I am putting you through."
+    """What the bot is asked to say when it handed over without a word."""
+
+    seconds: float = Field(default=15.0, ge=1, le=60)
+    """How long the goodbye may take before the caller is put through all the same. Seconds."""
+
+    barge_in: BargeIn = BargeIn.FINISH
+    """Whether a caller who speaks stops the goodbye."""
+
+
+class PolicyFile(Section):
+    """The keys of `handoff.yaml`."""
+
+    targets: Annotated[dict[TargetKey, TargetEntry], Field(min_length=1)]
+    """At least one target, with a description and numbers."""
+
+    default: TargetReference
+    """The target of a hand-off whose own is not known, e.g. `default: front_desk`."""
+
+    failsafe: TargetReference
+    """The target that Twilio dials when this server is gone, e.g. `failsafe: front_desk`."""
+
+    nobody: tuple[Fallback, ...] = (Fallback.BOT, Fallback.VOICEMAIL)
+    """What comes when nobody took the call, e.g. `[bot, voicemail]`."""
+
+    voicemail: VoicemailEntry = VoicemailEntry()
+    goodbye: GoodbyeEntry = GoodbyeEntry()
+
+    max_hops: int = Field(default=6, ge=1, le=20)
+    """The most hand-offs in one call."""
+
+    dial_seconds: int = Field(default=14_400, ge=60, le=86_400)
+    """The longest conversation with a person. Seconds (Twilio: `<Dial>`, `timeLimit`)."""
+
+    allow: tuple[Annotated[str, BeforeValidator(_as_text)], ...] = ()
+    """Numbers that are meant although they look wrong or cost extra."""
+
+    @field_validator("nobody")
+    @classmethod
+    def _ends_with_voicemail(cls, steps: tuple[Fallback, ...]) -> tuple[Fallback, ...]:
+        if not steps or steps[-1] is not Fallback.VOICEMAIL:
+            remedy = f"end it with voicemail: [{', '.join([*steps, 'voicemail'])}]"
+            raise refusal("does not end with voicemail, so a call could go round for ever", remedy)
+        return steps
+
+    def policy(self) -> Policy:
+        """The policy as the law knows it."""
+        return Policy(
+            targets={key: entry.target(key) for key, entry in self.targets.items()},
+            default=self.default,
+            failsafe=self.failsafe,
+            voicemail=Voicemail(self.voicemail.greeting, self.voicemail.max_seconds),
+            goodbye_line=self.goodbye.line,
+            nobody=self.nobody,
+            goodbye_seconds=self.goodbye.seconds,
+            goodbye_barge_in=self.goodbye.barge_in,
+            max_hops=self.max_hops,
+            dial_seconds=self.dial_seconds,
+        )
+
+
+def load_policy(path: Path, environ: Mapping[str, str] | None = None) -> Policy:
+    """Read the operator's rules for a hand-off.
+
+    Args:
+        path: The file, e.g. `handoff.yaml`.
+        environ: What `${NAME}` in the file stands for; by default the process's environment.
+
+    Raises:
+        ConfigurationError: Everything that is wrong with the file, with lines and remedies.
+    """
+    file = read_yaml(path, os.environ if environ is None else environ, named_by="HANDOFF_POLICY")
+    allowed = frozenset(digits(str(number)) for number in file.items("allow"))
+    context = {"targets": file.keys("targets"), "allow": allowed}
+    return file.parse(PolicyFile, context=context).policy()

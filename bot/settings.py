@@ -1,0 +1,263 @@
+"""The settings of a server: environment, hand-off policy, pipeline. Every mistake is told at once."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from bot.environment import Environment, read_environment
+from bot.policy_file import load_policy
+from bot.routing import Policy
+from bot.tools import END_CALL, HAND_OFF, TAKE_MESSAGE
+from pipelines.config import PipelineConfig
+from pipelines.config import load as load_pipeline
+from pipelines.problems import (
+    ConfigurationError,
+    Problem,
+    explain,
+    guess,
+    listed,
+    nearest,
+    refusal,
+)
+
+LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL")
+
+_T = TypeVar("_T")
+
+
+def _split(url: str, schemes: tuple[str, ...], example: str) -> SplitResult:
+    remedy = f"write a whole address, e.g. {example}"
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for a port that is no number
+    except ValueError as error:
+        raise refusal("is not an address", remedy) from error
+    if parts.scheme not in schemes or not parts.hostname:
+        raise refusal(f"does not begin with {listed(f'{scheme}://' for scheme in schemes)}", remedy)
+    if re.search(r"[\s?#@]", url):
+        raise refusal("holds more than an address: a space, a user, `?` or `#`", remedy)
+    return parts
+
+
+def _origin(url: str) -> str:
+    example = "https://bot.example.com"
+    parts = _split(url, ("https", "http"), example)
+    if parts.path not in ("", "/"):
+        remedy = f"write the scheme and the host alone, e.g. {example}"
+        raise refusal(f"has the path `{parts.path}`", remedy)
+    return url.rstrip("/")
+
+
+def _websocket(url: str) -> str:
+    _split(url, ("wss", "ws"), "wss://api.openai.com/v1/realtime")
+    return url.rstrip("/")
+
+
+def _sid(prefix: str, sid: str) -> str:
+    if not re.fullmatch(prefix + "[0-9a-fA-F]{32}", sid):
+        remedy = "copy it from the Twilio console; the SID is not the secret"
+        raise refusal(f"is not {prefix} and 32 hexadecimal digits", remedy)
+    return sid
+
+
+def _log_level(level: str) -> str:
+    if level.upper() not in LOG_LEVELS:
+        remedy = f"{guess(level.upper(), LOG_LEVELS)} choose from {listed(LOG_LEVELS)}"
+        raise refusal(f"is `{level}`, which is no level", remedy.strip())
+    return level.upper()
+
+
+def _database(address: str) -> str:
+    """Checked without quoting it: it can hold a password."""
+    example = "sqlite+aiosqlite:///putthrough.db"
+    try:
+        url = make_url(address)
+        dialect = url.get_dialect()
+        dialect.import_dbapi()
+    except (ArgumentError, NoSuchModuleError) as error:
+        remedy = f"write it as SQLAlchemy does, e.g. {example}"
+        raise refusal("is not a database that SQLAlchemy knows", remedy) from error
+    except ImportError as error:
+        raise refusal(f"needs `{error.name}`", f"install it, or use {example}") from error
+    if not dialect.is_async:
+        remedy = f"name an async driver, e.g. {example} or postgresql+asyncpg://…"
+        raise refusal(f"uses `{url.drivername}`, which is not async", remedy)
+    if url.get_backend_name() == "sqlite" and url.database:
+        folder = Path(url.database).parent
+        if not folder.is_dir():
+            raise refusal(f"is in the folder `{folder}`, which does not exist", "create the folder")
+    return address
+
+
+Origin = Annotated[str, AfterValidator(_origin)]
+
+
+class Settings(BaseModel):
+    """What the environment says. Each field is the variable of the same name in capitals."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        alias_generator=str.upper,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        validate_default=True,
+    )
+
+    public_url: Origin
+    """Where Twilio reaches this server, scheme and host alone, e.g. `https://bot.example.com`."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on; 0.0.0.0 for all of this machine's."""
+
+    port: int = Field(default=8000, ge=1, le=65_535)
+    """The port to listen on."""
+
+    twilio_account_sid: Annotated[str, AfterValidator(lambda sid: _sid("AC", sid))]
+    """The Account SID from the Twilio console: AC and 32 hexadecimal digits."""
+
+    twilio_auth_token: SecretStr
+    """The Auth Token from the Twilio console; Twilio signs its requests with it."""
+
+    twilio_api_key_sid: Annotated[str, AfterValidator(lambda sid: _sid("SK", sid))] | None = None
+    """An API key for our orders to Twilio, instead of the Auth Token: SK and 32 hexadecimal digits."""
+
+    twilio_api_key_secret: SecretStr | None = None
+    """The secret of that API key."""
+
+    twilio_api_url: Origin = "https://api.twilio.com"
+    """Twilio's REST API."""
+
+    openai_api_key: SecretStr
+    """The key of an OpenAI project, from platform.openai.com."""
+
+    openai_realtime_url: Annotated[str, AfterValidator(_websocket)] = (
+        "wss://api.openai.com/v1/realtime"
+    )
+    """OpenAI's Realtime API, without a query."""
+
+    pipeline: str = "openai_realtime"
+    """The name of a file in `pipelines/` without `.yaml`, or a path."""
+
+    handoff_policy: Path = Path("handoff.yaml")
+    """The file that says who takes the calls."""
+
+    database_url: Annotated[str, AfterValidator(_database)] = "sqlite+aiosqlite:///putthrough.db"
+    """The record of the calls, as SQLAlchemy writes a database with an async driver."""
+
+    console_password: SecretStr | None = None
+    """Opens the console and the calls API."""
+
+    log_level: Annotated[str, AfterValidator(_log_level)] = "INFO"
+    """The least that is logged."""
+
+    @field_validator("twilio_api_key_secret")
+    @classmethod
+    def _with_its_sid(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if "twilio_api_key_sid" in info.data:  # absent when it is wrong itself
+            if secret is None and info.data["twilio_api_key_sid"] is not None:
+                remedy = "set it too, or remove TWILIO_API_KEY_SID to use the Auth Token"
+                raise refusal("is missing, but TWILIO_API_KEY_SID is set", remedy)
+            if secret is not None and info.data["twilio_api_key_sid"] is None:
+                remedy = "set TWILIO_API_KEY_SID too, or remove it to use the Auth Token"
+                raise refusal("is set without TWILIO_API_KEY_SID", remedy)
+        return secret
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Everything that an operator can set, checked."""
+
+    settings: Settings
+    policy: Policy
+    pipeline: PipelineConfig
+
+
+def load_settings(
+    environ: Mapping[str, str] | None = None, env_file: str | Path | None = ".env"
+) -> Settings:
+    """Read the environment alone.
+
+    Args:
+        environ: The variables; by default the process's. They win over the file.
+        env_file: A file with more of them; one that does not exist is an empty one.
+
+    Raises:
+        ConfigurationError: Everything that is missing or wrong.
+    """
+    return _settings(read_environment(environ, env_file))
+
+
+def load_all(
+    environ: Mapping[str, str] | None = None, env_file: str | Path | None = ".env"
+) -> Configuration:
+    """Read the environment, and the policy and the pipeline that it names.
+
+    Args:
+        environ: The variables; by default the process's. They win over the file.
+        env_file: A file with more of them; one that does not exist is an empty one.
+
+    Raises:
+        ConfigurationError: Everything that is missing or wrong in any of the three.
+    """
+    environment = read_environment(environ, env_file)
+    values, fields = environment.values, Settings.model_fields
+    policy_path = Path(values.get("HANDOFF_POLICY") or fields["handoff_policy"].default)
+    pipeline_name = values.get("PIPELINE") or fields["pipeline"].default
+    taken = (HAND_OFF, TAKE_MESSAGE, END_CALL)
+    problems: list[Problem] = []
+    settings = _gather(problems, lambda: _settings(environment))
+    policy = _gather(problems, lambda: load_policy(policy_path, values))
+    pipeline = _gather(problems, lambda: load_pipeline(pipeline_name, values, taken=taken))
+    if settings is None or policy is None or pipeline is None:
+        raise ConfigurationError(problems)
+    return Configuration(settings, policy, pipeline)
+
+
+def _gather(problems: list[Problem], read: Callable[[], _T]) -> _T | None:
+    try:
+        return read()
+    except ConfigurationError as error:
+        problems.extend(error.problems)
+        return None
+
+
+def _settings(environment: Environment) -> Settings:
+    problems = [*environment.problems]
+    try:
+        settings = Settings.model_validate(environment.values)
+    except ValidationError as error:
+        schema = Settings.model_json_schema()
+        for details in error.errors(include_url=False):
+            name = str(details["loc"][0])
+            path = () if details["type"] == "missing" else (name,)
+            what, remedy = explain(details, schema, path)
+            if details["type"] == "missing" and (slip := _slip(name, environment.values)):
+                remedy += f"; `{slip}` is set, is it meant?"
+            problems.append(Problem(environment.places.get(name, "environment"), what, remedy))
+    else:
+        if not problems:
+            return settings
+    raise ConfigurationError(problems)
+
+
+def _slip(name: str, values: Mapping[str, str]) -> str | None:
+    """A variable that is set and has almost this name, but is none of ours."""
+    ours = {field.upper() for field in Settings.model_fields}
+    return nearest(name, values.keys() - ours)

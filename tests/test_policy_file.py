@@ -1,0 +1,252 @@
+"""`handoff.yaml`: what becomes of it, and how a mistake in it is told."""
+
+from pathlib import Path
+
+import phonenumbers
+import pytest
+
+from bot.policy_file import load_policy
+from bot.routing import BargeIn, Fallback, Mode, Number, Policy, Target, Voicemail
+from pipelines.problems import ConfigurationError
+
+ROOT = Path(__file__).parent.parent
+
+SMALLEST = """\
+targets:
+  desk:
+    description: Everybody.
+    numbers:
+      - "+442079460101"
+default: desk
+failsafe: desk
+"""
+
+
+def policy(folder: Path, text: str, **environ: str) -> Policy:
+    path = folder / "handoff.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_policy(path, environ)
+
+
+def test_the_policy_in_the_repository_is_right():
+    found = load_policy(ROOT / "handoff.yaml", {})
+    assert list(found.targets) == ["front_desk", "billing"]
+    assert len(found.targets["front_desk"].numbers) == 2
+    assert found.nobody == (Fallback.BOT, Fallback.VOICEMAIL)
+
+
+def test_the_numbers_in_the_repository_are_set_aside_for_fiction():
+    for target in load_policy(ROOT / "handoff.yaml", {}).targets.values():
+        for number in target.numbers:
+            parsed = phonenumbers.parse(number.e164)
+            assert parsed.country_code == 1
+            assert str(parsed.national_number)[3:8] == "55501"
+
+
+def test_a_target_with_one_number_is_enough(tmp_path):
+    found = policy(tmp_path, SMALLEST)
+    assert found.targets == {"desk": Target("desk", "Everybody.", (Number("+442079460101", 20),))}
+    assert (found.default, found.failsafe) == ("desk", "desk")
+
+
+def test_everything_can_be_said(tmp_path):
+    text = """\
+targets:
+  sales:
+    description: Buying something.
+    numbers:
+      - +44 20 7946 0101
+      - {number: "+442079460102", ring_seconds: 45}
+      - number: ${NIGHT_DESK}
+    ring_seconds: 12
+    mode: screened
+    caller_id: "+442079460100"
+default: sales
+failsafe: sales
+nobody: [bot, bot, voicemail]
+voicemail: {greeting: Speak., max_seconds: 60}
+goodbye: {line: Bye., seconds: 4, barge_in: stay}
+max_hops: 3
+dial_seconds: 600
+"""
+    found = policy(tmp_path, text, NIGHT_DESK="+442079460103")
+    numbers = (
+        Number("+442079460101", 12),
+        Number("+442079460102", 45),
+        Number("+442079460103", 12),
+    )
+    assert found == Policy(
+        targets={
+            "sales": Target("sales", "Buying something.", numbers, Mode.SCREENED, "+442079460100")
+        },
+        default="sales",
+        failsafe="sales",
+        voicemail=Voicemail("Speak.", 60),
+        goodbye_line="Bye.",
+        nobody=(Fallback.BOT, Fallback.BOT, Fallback.VOICEMAIL),
+        goodbye_seconds=4,
+        goodbye_barge_in=BargeIn.STAY,
+        max_hops=3,
+        dial_seconds=600,
+    )
+
+
+@pytest.mark.parametrize("number", ['"+19005550143"', "+1 (900) 555-0143", '"+448431234567"', '"112"'])
+def test_a_number_that_would_be_refused_can_be_allowed(tmp_path, number):
+    text = SMALLEST.replace('"+442079460101"', number)
+    with pytest.raises(ConfigurationError):
+        policy(tmp_path, text)
+    found = policy(tmp_path, f"{text}allow: [{number}]")
+    assert found.targets["desk"].numbers
+
+
+def with_number(number: str) -> str:
+    return SMALLEST.replace('"+442079460101"', number)
+
+
+BROKEN = {
+    "a number without quotes and plus": (
+        with_number("442079460101"),
+        5,
+        "is 442079460101 without a +",
+        '"+442079460101"',
+    ),
+    "a national number": (with_number('"020 7946 0101"'), 5, "could be in any country", "country code"),
+    "a number that does not exist": (
+        with_number('"+4420794601"'),
+        5,
+        "`targets.desk.numbers[1]` is `+4420794601`, which is not a number that exists",
+        "check country code and length",
+    ),
+    "a country that does not exist": (with_number('"+9990000000"'), 5, "not a number that", "country code"),
+    "a number of two lines": (with_number('"+442079460101 x 22"'), 5, "no telephone number", "digits only"),
+    "letters": (with_number("reception"), 5, "`reception`, which is no telephone number", "digits"),
+    "a premium number": (with_number('"+19005550143"'), 5, "a premium-rate number", "`allow`"),
+    "a shared-cost number": (with_number('"+448431234567"'), 5, "number", "`allow`"),
+    "an emergency number": (with_number('"911"'), 5, "an emergency number", "`allow`"),
+    "an emergency number with a plus": (with_number('"+112"'), 5, "an emergency number", "`allow`"),
+    "a short number": (with_number('"60066"'), 5, "a short number", "`allow`"),
+    "an empty number": (with_number(""), 5, "`targets.desk.numbers[1]` is empty", "write text"),
+    "a number behind a variable that is not set": (
+        with_number("${DESK}"),
+        5,
+        "the variable DESK is not set",
+        "in the environment or in .env",
+    ),
+    "a number that rings too long": (
+        with_number('{number: "+442079460101", ring_seconds: 1000}'),
+        5,
+        "`targets.desk.numbers[1].ring_seconds` is 1000",
+        "from 5 to 600",
+    ),
+    "a number that rings too shortly": (
+        SMALLEST.replace("    numbers", "    ring_seconds: 4\n    numbers"),
+        4,
+        "`targets.desk.ring_seconds` is 4",
+        "from 5 to 600",
+    ),
+    "a target without numbers": (
+        SMALLEST.replace('    numbers:\n      - "+442079460101"\n', "    numbers: []\n"),
+        4,
+        "`targets.desk.numbers` is empty",
+        "at least one telephone number",
+    ),
+    "a target without a description": (
+        SMALLEST.replace("    description: Everybody.\n", ""),
+        2,
+        "`targets.desk.description` is missing",
+        "when to choose this target",
+    ),
+    "a description that is a novel": (
+        SMALLEST.replace("Everybody.", "x" * 501),
+        3,
+        "is 501 characters long",
+        "shorten it to 500",
+    ),
+    "a target with a capital": (
+        SMALLEST.replace("desk", "Front Desk"),
+        2,
+        "is called `Front Desk`",
+        "e.g. `front_desk`",
+    ),
+    "no targets": ("targets: {}\ndefault: desk\nfailsafe: desk", 1, "`targets` is empty", "at least one target"),
+    "a default that does not exist": (
+        SMALLEST.replace("default: desk", "default: dsk"),
+        6,
+        "`default` is `dsk`, but there is no such target",
+        "did you mean `desk`?",
+    ),
+    "a failsafe that does not exist": (
+        SMALLEST.replace("failsafe: desk", "failsafe: nobody"),
+        7,
+        "`failsafe` is `nobody`",
+        "there is: `desk`",
+    ),
+    "no failsafe": (SMALLEST.replace("failsafe: desk\n", ""), 1, "`failsafe` is missing", "Twilio dials"),
+    "a road without an end": (
+        SMALLEST + "nobody: [bot]",
+        8,
+        "`nobody` does not end with voicemail",
+        "[bot, voicemail]",
+    ),
+    "an empty road": (SMALLEST + "nobody: []", 8, "`nobody` does not end", "[voicemail]"),
+    "an unknown step": (
+        SMALLEST + "nobody: [voice_mail]",
+        8,
+        "`nobody[1]` cannot be `voice_mail`",
+        "did you mean `voicemail`?",
+    ),
+    "an unknown mode": (
+        SMALLEST.replace("    numbers", "    mode: warm\n    numbers"),
+        4,
+        "`targets.desk.mode` cannot be `warm`",
+        "choose from `dial`, `screened`",
+    ),
+    "a caller id that is no number": (
+        SMALLEST.replace("    numbers", "    caller_id: Northwind\n    numbers"),
+        4,
+        "`targets.desk.caller_id` is `Northwind`",
+        "country code",
+    ),
+    "a slip in a key": (
+        SMALLEST + "voice_mail: {max_seconds: 60}",
+        8,
+        "`voice_mail` is not a setting",
+        "did you mean `voicemail`?",
+    ),
+    "a goodbye for ever": (
+        SMALLEST + "goodbye:\n  seconds: 600",
+        9,
+        "`goodbye.seconds` is 600",
+        "from 1 to 60",
+    ),
+    "a conversation of two days": (
+        SMALLEST + "dial_seconds: 172800",
+        8,
+        "`dial_seconds` is 172800",
+        "from 60 to 86400",
+    ),
+    "a target twice": (
+        SMALLEST.replace("default:", "  desk: {}\ndefault:"),
+        6,
+        "`desk` stands here a second time; the first is on line 2",
+        "keep one",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "line", "what", "remedy"), BROKEN.values(), ids=BROKEN)
+def test_a_mistake_is_told_with_its_line_and_its_remedy(tmp_path, text, line, what, remedy):
+    with pytest.raises(ConfigurationError) as caught:
+        policy(tmp_path, text)
+    (problem,) = caught.value.problems
+    assert problem.where == f"{tmp_path}/handoff.yaml:{line}"
+    assert what in problem.what
+    assert remedy in problem.remedy
+
+
+def test_a_wrong_number_does_not_hide_that_the_default_does_not_exist(tmp_path):
+    text = with_number('"+1"').replace("default: desk", "default: sales")
+    with pytest.raises(ConfigurationError) as caught:
+        policy(tmp_path, text)
+    assert [p.where.rpartition(":")[2] for p in caught.value.problems] == ["5", "6"]
