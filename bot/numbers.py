@@ -25,16 +25,17 @@ def dialable(written: str, allowed: Collection[str] = ()) -> str:
     """Check a number that callers are put through to.
 
     Args:
-        written: As the operator wrote it: international, with `+`. Spaces, dashes, dots and brackets
-            may be in it.
+        written: As the operator wrote it: international, with `+`. Spaces, dashes, dots and
+            brackets may be in it.
         allowed: Numbers, in the form of `digits`, that the operator wants whatever kind they are.
 
     Returns:
         The number in E.164 form. One of `allowed` as it is.
 
     Raises:
-        PydanticCustomError: A refusal in plain words: it is no number, does not exist, or is one that
-            nobody should be put through to by accident (premium rate, shared cost, emergency, short).
+        PydanticCustomError: A refusal in plain words: it is no number, does not exist, or is one
+            that nobody should be put through to by accident: premium rate, shared cost,
+            emergency, short.
     """
     number = digits(written)
     if number in allowed and re.fullmatch(r"\+?[0-9]{2,15}", number):

@@ -38,8 +38,8 @@ def _key(key: str) -> str:
 
 def _reference(key: str, info: ValidationInfo) -> str:
     targets = (info.context or {}).get("targets", ())
-    if key not in targets:
-        remedy = f"{guess(key, targets)} there is: {listed(targets) or 'no target yet'}".strip()
+    if targets and key not in targets:  # without targets, that is what has to be put right
+        remedy = f"{guess(key, targets)} there is: {listed(targets)}".strip()
         raise refusal(f"is `{key}`, but there is no such target", remedy)
     return key
 
@@ -94,9 +94,7 @@ class TargetEntry(Section):
 
     def target(self, key: str) -> Target:
         """The target as the law knows it."""
-        numbers = tuple(
-            Number(entry.number, entry.ring_seconds or self.ring_seconds) for entry in self.numbers
-        )
+        numbers = tuple(Number(entry.number, entry.ring_seconds or self.ring_seconds) for entry in self.numbers)
         return Target(key, self.description, numbers, self.mode, self.caller_id)
 
 

@@ -1,4 +1,4 @@
-"""The settings of a server: environment, hand-off policy, pipeline. Every mistake is told at once."""
+"""What an operator sets: environment, hand-off policy, pipeline. Every mistake is told at once."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -136,7 +136,7 @@ class Settings(BaseModel):
     """The Auth Token from the Twilio console; Twilio signs its requests with it."""
 
     twilio_api_key_sid: Annotated[str, AfterValidator(lambda sid: _sid("SK", sid))] | None = None
-    """An API key for our orders to Twilio, instead of the Auth Token: SK and 32 hexadecimal digits."""
+    """An API key for orders to Twilio instead of the Auth Token: SK and 32 hexadecimal digits."""
 
     twilio_api_key_secret: SecretStr | None = None
     """The secret of that API key."""
@@ -147,9 +147,7 @@ class Settings(BaseModel):
     openai_api_key: SecretStr
     """The key of an OpenAI project, from platform.openai.com."""
 
-    openai_realtime_url: Annotated[str, AfterValidator(_websocket)] = (
-        "wss://api.openai.com/v1/realtime"
-    )
+    openai_realtime_url: Annotated[str, AfterValidator(_websocket)] = "wss://api.openai.com/v1/realtime"
     """OpenAI's Realtime API, without a query."""
 
     pipeline: str = "openai_realtime"
@@ -189,9 +187,7 @@ class Configuration:
     pipeline: PipelineConfig
 
 
-def load_settings(
-    environ: Mapping[str, str] | None = None, env_file: str | Path | None = ".env"
-) -> Settings:
+def load_settings(environ: Mapping[str, str] | None = None, env_file: str | Path | None = ".env") -> Settings:
     """Read the environment alone.
 
     Args:
@@ -204,9 +200,7 @@ def load_settings(
     return _settings(read_environment(environ, env_file))
 
 
-def load_all(
-    environ: Mapping[str, str] | None = None, env_file: str | Path | None = ".env"
-) -> Configuration:
+def load_all(environ: Mapping[str, str] | None = None, env_file: str | Path | None = ".env") -> Configuration:
     """Read the environment, and the policy and the pipeline that it names.
 
     Args:
@@ -245,7 +239,7 @@ def _settings(environment: Environment) -> Settings:
     except ValidationError as error:
         schema = Settings.model_json_schema()
         for details in error.errors(include_url=False):
-            name = str(details["loc"][0])
+            name = str(details["loc"][0]).upper()  # pydantic names a default by its field
             path = () if details["type"] == "missing" else (name,)
             what, remedy = explain(details, schema, path)
             if details["type"] == "missing" and (slip := _slip(name, environment.values)):

@@ -24,9 +24,7 @@ __all__ = ["ConfigurationError", "PipelineConfig", "Problem", "load"]
 FOLDER = Path(__file__).parent
 """Where a pipeline that is named without a path is looked for."""
 
-Voice = Literal[
-    "alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "shimmer", "verse"
-]
+Voice = Literal["alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "shimmer", "verse"]
 """The built-in voices (OpenAI: Realtime sessions, `audio.output.voice`)."""
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -169,9 +167,7 @@ class PipelineConfig(Section):
         return f"{self.instructions}\n\nSpeak {language} unless the caller asks for another."
 
 
-def load(
-    name_or_path: str, environ: Mapping[str, str], *, taken: Collection[str] = ()
-) -> PipelineConfig:
+def load(name_or_path: str, environ: Mapping[str, str], *, taken: Collection[str] = ()) -> PipelineConfig:
     """Read a pipeline's settings.
 
     Args:

@@ -89,14 +89,12 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def explain(
-    error: ErrorDetails, schema: Mapping[str, Any], path: tuple[str | int, ...]
-) -> tuple[str, str]:
+def explain(error: ErrorDetails, schema: Mapping[str, Any], path: tuple[str | int, ...]) -> tuple[str, str]:
     """Put one of pydantic's errors into plain words.
 
     Args:
         error: The error.
-        schema: The JSON schema of the model that refused. A number in it that has one bound has both.
+        schema: The JSON schema of the model that refused; a number with one bound has both.
         path: The error's keys and list positions as the author wrote them.
 
     Returns:
@@ -153,7 +151,7 @@ def _kind_of_value(error_type: str) -> str:
         "dict": "keys and values, one a line",
         "model": "keys and values, one a line",
     }
-    return kinds.get(error_type.split("_")[0], f"something else (pydantic: {error_type})")
+    return kinds.get(error_type.partition("_")[0], f"something else (pydantic: {error_type})")
 
 
 def _shown(value: Any) -> str:

@@ -28,9 +28,7 @@ def find_tool(path: str) -> DirectFunctionWrapper:
     function = _imported(path)
     name = path.rpartition(".")[2]
     if not inspect.iscoroutinefunction(function):
-        raise refusal(
-            f"names `{path}`, which is no async function", f"write `async def {name}(params, …)`"
-        )
+        raise refusal(f"names `{path}`, which is no async function", f"write `async def {name}(params, …)`")
     parameters = list(inspect.signature(function).parameters.values())
     if not parameters or parameters[0].name != "params":
         remedy = f"write `async def {name}(params, …)`; Pipecat hands the call over in it"
@@ -65,9 +63,7 @@ def _module(path: str, module_name: str) -> ModuleType:
             remedy = "check the spelling, and that the server is started where it can be imported"
             raise refusal(f"names `{path}`, but there is no module `{missing}`", remedy) from None
         remedy = f"run `python -c 'import {module_name}'` to see the whole story"
-        raise refusal(
-            f"names `{path}`, which cannot be imported: {type(error).__name__}: {error}", remedy
-        ) from None
+        raise refusal(f"names `{path}`, which cannot be imported: {type(error).__name__}: {error}", remedy) from None
 
 
 def _described(path: str, function: Any) -> DirectFunctionWrapper:
@@ -75,21 +71,15 @@ def _described(path: str, function: Any) -> DirectFunctionWrapper:
         tool = DirectFunctionWrapper(function)
     except Exception as error:  # annotations that cannot be evaluated raise whatever they raise
         remedy = "import what its annotations name outside of `if TYPE_CHECKING:`"
-        raise refusal(
-            f"names `{path}`, which cannot be read: {type(error).__name__}: {error}", remedy
-        ) from None
+        raise refusal(f"names `{path}`, which cannot be read: {type(error).__name__}: {error}", remedy) from None
     if not tool.description:
         remedy = "say in its docstring what it does and when to call it; the model reads that"
         raise refusal(f"names `{path}`, which does not say what it does", remedy)
     for argument, schema in tool.properties.items():
         if not schema.get("description"):
             remedy = f"describe it for the model under `Args:`, as `{argument}: …`"
-            raise refusal(
-                f"names `{path}`, which does not explain its argument `{argument}`", remedy
-            )
+            raise refusal(f"names `{path}`, which does not explain its argument `{argument}`", remedy)
         if schema.keys() == {"description"}:
             remedy = f"annotate it, e.g. `{argument}: str`"
-            raise refusal(
-                f"names `{path}`, which does not say of which type `{argument}` is", remedy
-            )
+            raise refusal(f"names `{path}`, which does not say of which type `{argument}` is", remedy)
     return tool

@@ -27,8 +27,8 @@ def guarded(tool: DirectFunctionWrapper, seconds: float) -> FunctionSchema:
     """A tool that always answers.
 
     The model is told what happened when the function raises, takes too long, returns without a
-    result, or is called with arguments that it does not have. A caller who speaks cancels it, as with
-    any tool of Pipecat's.
+    result, or is called with arguments that it does not have. A caller who speaks cancels it, as
+    with any tool of Pipecat's.
 
     Args:
         tool: The function, as Pipecat reads it.
@@ -44,9 +44,7 @@ def guarded(tool: DirectFunctionWrapper, seconds: float) -> FunctionSchema:
     async def handler(params: FunctionCallParams) -> None:
         answered = False
 
-        async def answer(
-            result: Any, *, properties: FunctionCallResultProperties | None = None
-        ) -> None:
+        async def answer(result: Any, *, properties: FunctionCallResultProperties | None = None) -> None:
             nonlocal answered
             answered = answered or properties is None or properties.is_final
             # Pipecat takes an empty result for "nothing to say": the caller would wait in silence.

@@ -1,7 +1,7 @@
 """The sample shop's business tools: Pipecat direct functions, on data in `sample_orders.json`.
 
-A tool of your own looks the same: an async function whose first parameter is `params`. Its name, its
-types and its docstring are all that the model knows of it; what it finds goes to
+A tool of your own looks the same: an async function whose first parameter is `params`. Its name,
+its types and its docstring are all that the model knows of it; what it finds goes to
 `params.result_callback`. Name it in the pipeline's YAML.
 """
 
@@ -14,15 +14,14 @@ from zoneinfo import ZoneInfo
 
 from pipecat.services.llm_service import FunctionCallParams
 
-_SHOP: dict[str, Any] = json.loads(
-    Path(__file__).with_name("sample_orders.json").read_text(encoding="utf-8")
-)
+_SHOP: dict[str, Any] = json.loads(Path(__file__).with_name("sample_orders.json").read_text(encoding="utf-8"))
 
 
 async def order_status(params: FunctionCallParams, order_number: str) -> None:
     """Look up an order: its state, what is in it, and when it arrives.
 
     Args:
+        params: The model's call.
         order_number: The number of the order, as the caller says it, e.g. 1042.
     """
     digits = re.sub(r"\D", "", order_number)
@@ -38,6 +37,7 @@ async def opening_hours(params: FunctionCallParams, day: str) -> None:
     """Tell when the shop is open.
 
     Args:
+        params: The model's call.
         day: The English name of a day of the week, or "today" or "tomorrow".
     """
     now = datetime.now(ZoneInfo(_SHOP["time_zone"]))

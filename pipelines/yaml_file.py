@@ -1,8 +1,8 @@
 """YAML for people: every key keeps its line, `${NAME}` is replaced, mistakes are gathered.
 
-Values have YAML 1.2's core types rather than PyYAML's 1.1: only `true` and `false` are truth values,
-so that the language `no` is text; `10:30` is text, not 630. And a number that begins with `+` or a
-zero is text, because it is a telephone number.
+Values have YAML 1.2's core types, not PyYAML's 1.1: only `true` and `false` are truth values,
+so the language `no` is text; `10:30` is text, not 630. And a number that begins with `+` or a zero
+is text, because it is a telephone number.
 """
 
 import re
@@ -35,12 +35,8 @@ class _Loader(yaml.SafeLoader):
 _Loader.yaml_implicit_resolvers = {}
 _Loader.add_implicit_resolver(_TAG + "null", re.compile(r"^(~|null|)$"), ["~", "n", ""])
 _Loader.add_implicit_resolver(_TAG + "bool", re.compile(r"^(true|false)$"), list("tf"))
-_Loader.add_implicit_resolver(
-    _TAG + "int", re.compile(r"^-?(0|[1-9][0-9]{0,17})$"), list("-0123456789")
-)
-_Loader.add_implicit_resolver(
-    _TAG + "float", re.compile(r"^-?(0|[1-9][0-9]{0,17})\.[0-9]+$"), list("-0123456789")
-)
+_Loader.add_implicit_resolver(_TAG + "int", re.compile(r"^-?(0|[1-9][0-9]{0,17})$"), list("-0123456789"))
+_Loader.add_implicit_resolver(_TAG + "float", re.compile(r"^-?(0|[1-9][0-9]{0,17})\.[0-9]+$"), list("-0123456789"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +146,7 @@ class _Reading:
 
     def read(self, root: yaml.Node) -> YamlFile:
         value = self._value(root, (), ())
-        return YamlFile(
-            self._name, value, self._lines, tuple(self._problems), frozenset(self._unresolved)
-        )
+        return YamlFile(self._name, value, self._lines, tuple(self._problems), frozenset(self._unresolved))
 
     def _value(self, node: yaml.Node, path: KeyPath, above: tuple[yaml.Node, ...]) -> Any:
         if node in above:
@@ -164,17 +158,12 @@ class _Reading:
             case yaml.SequenceNode():
                 for index, item in enumerate(node.value):
                     self._lines[*path, index] = _line_of(item)
-                return [
-                    self._value(item, (*path, index), (*above, node))
-                    for index, item in enumerate(node.value)
-                ]
+                return [self._value(item, (*path, index), (*above, node)) for index, item in enumerate(node.value)]
             case yaml.ScalarNode():
                 return self._scalar(node, path)
         raise TypeError(f"PyYAML composed {node!r}")
 
-    def _mapping(
-        self, node: yaml.MappingNode, path: KeyPath, above: tuple[yaml.Node, ...]
-    ) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath, above: tuple[yaml.Node, ...]) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
@@ -255,14 +244,10 @@ def _as_problem(name: str) -> Iterator[None]:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}" if mark else name
         said = error.problem or "it cannot be read"
-        raise ConfigurationError(
-            [Problem(where, f"is not YAML: {said}", _usual_cause(said))]
-        ) from None
+        raise ConfigurationError([Problem(where, f"is not YAML: {said}", _usual_cause(said))]) from None
     except yaml.YAMLError as error:
         said = str(error).splitlines()[0]
-        raise ConfigurationError(
-            [Problem(name, f"is not YAML: {said}", _usual_cause(said))]
-        ) from None
+        raise ConfigurationError([Problem(name, f"is not YAML: {said}", _usual_cause(said))]) from None
     except RecursionError:
         what, remedy = "is nested too deeply to be read", "look for brackets that are never closed"
         raise ConfigurationError([Problem(name, what, remedy)]) from None

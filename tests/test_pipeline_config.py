@@ -1,4 +1,4 @@
-"""A pipeline's settings: what is understood, and how a mistake is told to the person who made it."""
+"""A pipeline's settings: what is understood, and how a mistake in them is told."""
 
 from pathlib import Path
 from typing import get_args
@@ -92,7 +92,12 @@ BROKEN = {
         "keep one",
     ),
     "no instructions": ("voice: ash", 1, "`instructions` is missing", "what the model is told"),
-    "empty instructions": ('voice: ash\ninstructions: " "', 2, "`instructions` is empty", "what the model is told"),
+    "empty instructions": (
+        'voice: ash\ninstructions: " "',
+        2,
+        "`instructions` is empty",
+        "what the model is told",
+    ),
     "a key without a value": ("instructions: x\nmodel:", 2, "`model` is empty", "write text"),
     "a slip in a key": (
         "instructions: x\ntranscripton: {}",
@@ -122,9 +127,14 @@ BROKEN = {
         "instructions: x\nturn_detection:\n  threshold: 0.5",
         2,
         "`turn_detection.type` is missing",
-        "choose from `server_vad`, `semantic_vad`",
+        "choose from `semantic_vad`, `server_vad`",
     ),
-    "an unknown leg": ("leg: gemini\ninstructions: x", 1, "cannot be `gemini`", "`openai_realtime`"),
+    "an unknown leg": (
+        "leg: gemini\ninstructions: x",
+        1,
+        "cannot be `gemini`",
+        "`openai_realtime`",
+    ),
     "a slip in a voice": ("instructions: x\nvoice: marine", 2, "`marine`", "did you mean `marin`?"),
     "a number out of range": (
         "instructions: x\nspeed: 2",
@@ -152,7 +162,12 @@ BROKEN = {
         "one item a line",
     ),
     "a word for a group": ("instructions: x\nlog: loud", 2, "`log` is `loud`", "keys and values"),
-    "a language by name": ("instructions: x\nlanguage: English", 2, "is `English`", "two small letters"),
+    "a language by name": (
+        "instructions: x\nlanguage: English",
+        2,
+        "is `English`",
+        "two small letters",
+    ),
     "an event that does not exist": (
         "instructions: x\nlog:\n  events:\n    - response.done\n    - response.don",
         5,
@@ -179,7 +194,12 @@ BROKEN = {
     ),
     "a tag": ("instructions: !!python/name:os.system x", 1, "has the tag", "remove the tag"),
     "a key that is a list": ("? [a]\n: b\ninstructions: x", 1, "not a word", "use a word"),
-    "a tool without a module": ("instructions: x\ntools: [order]", 2, "no dotted path", "module.function"),
+    "a tool without a module": (
+        "instructions: x\ntools: [order]",
+        2,
+        "no dotted path",
+        "module.function",
+    ),
     "a tool in no module": (
         "instructions: x\ntools: [shop.tools.order]",
         2,
@@ -315,7 +335,10 @@ def test_a_folder_is_no_file(tmp_path):
 
 def test_a_report_is_aligned_and_holds_every_problem():
     error = ConfigurationError(
-        [Problem("environment", "X is missing", "set it"), Problem("a.yaml:3", "is wrong", "mend it")]
+        [
+            Problem("environment", "X is missing", "set it"),
+            Problem("a.yaml:3", "is wrong", "mend it"),
+        ]
     )
     assert str(error) == (
         "2 problems in the configuration:\n\n"

@@ -76,9 +76,7 @@ dial_seconds: 600
         Number("+442079460103", 12),
     )
     assert found == Policy(
-        targets={
-            "sales": Target("sales", "Buying something.", numbers, Mode.SCREENED, "+442079460100")
-        },
+        targets={"sales": Target("sales", "Buying something.", numbers, Mode.SCREENED, "+442079460100")},
         default="sales",
         failsafe="sales",
         voicemail=Voicemail("Speak.", 60),
@@ -111,15 +109,30 @@ BROKEN = {
         "is 442079460101 without a +",
         '"+442079460101"',
     ),
-    "a national number": (with_number('"020 7946 0101"'), 5, "could be in any country", "country code"),
+    "a national number": (
+        with_number('"020 7946 0101"'),
+        5,
+        "could be in any country",
+        "country code",
+    ),
     "a number that does not exist": (
         with_number('"+4420794601"'),
         5,
         "`targets.desk.numbers[1]` is `+4420794601`, which is not a number that exists",
         "check country code and length",
     ),
-    "a country that does not exist": (with_number('"+9990000000"'), 5, "not a number that", "country code"),
-    "a number of two lines": (with_number('"+442079460101 x 22"'), 5, "no telephone number", "digits only"),
+    "a country that does not exist": (
+        with_number('"+9990000000"'),
+        5,
+        "not a number that",
+        "country code",
+    ),
+    "a number of two lines": (
+        with_number('"+442079460101 x 22"'),
+        5,
+        "no telephone number",
+        "digits only",
+    ),
     "letters": (with_number("reception"), 5, "`reception`, which is no telephone number", "digits"),
     "a premium number": (with_number('"+19005550143"'), 5, "a premium-rate number", "`allow`"),
     "a shared-cost number": (with_number('"+448431234567"'), 5, "number", "`allow`"),
@@ -169,7 +182,12 @@ BROKEN = {
         "is called `Front Desk`",
         "e.g. `front_desk`",
     ),
-    "no targets": ("targets: {}\ndefault: desk\nfailsafe: desk", 1, "`targets` is empty", "at least one target"),
+    "no targets": (
+        "targets: {}\ndefault: desk\nfailsafe: desk",
+        1,
+        "`targets` is empty",
+        "at least one target",
+    ),
     "a default that does not exist": (
         SMALLEST.replace("default: desk", "default: dsk"),
         6,
@@ -182,7 +200,12 @@ BROKEN = {
         "`failsafe` is `nobody`",
         "there is: `desk`",
     ),
-    "no failsafe": (SMALLEST.replace("failsafe: desk\n", ""), 1, "`failsafe` is missing", "Twilio dials"),
+    "no failsafe": (
+        SMALLEST.replace("failsafe: desk\n", ""),
+        1,
+        "`failsafe` is missing",
+        "Twilio dials",
+    ),
     "a road without an end": (
         SMALLEST + "nobody: [bot]",
         8,
