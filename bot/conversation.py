@@ -1,6 +1,6 @@
 """One conversation: the pipeline on one media stream, from the first word to the stream's end.
 
-    transport in ▸ user turn ▸ MODEL ▸ HandoffProcessor ▸ transport out ▸ assistant turn
+transport in ▸ user turn ▸ MODEL ▸ HandoffProcessor ▸ transport out ▸ assistant turn
 """
 
 import asyncio

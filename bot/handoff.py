@@ -1,7 +1,7 @@
 """The HandoffProcessor: frames become events of the call, and the call's orders become frames.
 
-It stands between the model and the output. There the model's function calls are seen at once, and a mark pushed after the
-end of a response lands behind its last sample.
+It stands between the model and the output. There the model's function calls are seen at once, and a mark pushed after
+the end of a response lands behind its last sample.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pipecat.frames.frames import (
     Frame,
+    FunctionCallFromLLM,
     FunctionCallResultFrame,
     FunctionCallsStartedFrame,
     InputDTMFFrame,
@@ -19,7 +20,6 @@ from pipecat.frames.frames import (
     UserStartedSpeakingFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
-from pipecat.services.llm_service import FunctionCallFromLLM
 
 from bot.events import (
     CallerSpoke,
@@ -54,9 +54,7 @@ class _LastWords:
 class HandoffProcessor(FrameProcessor):
     """Intercepts the hand-off call, sees the goodbye through, and lets the session redirect the call."""
 
-    def __init__(
-        self, session: Session, leg: Leg, *, leg_number: int, goodbye_line: str, barge_in: BargeIn
-    ) -> None:
+    def __init__(self, session: Session, leg: Leg, *, leg_number: int, goodbye_line: str, barge_in: BargeIn) -> None:
         """Serve one conversation.
 
         Args:

@@ -363,7 +363,9 @@ class Ledger:
     async def record(self, sid: str) -> Record | None:
         """Everything that is kept of a call; None for one that is not in the record."""
         journal = sa.select(_JOURNAL).where(_JOURNAL.c.call_sid == sid).order_by(_JOURNAL.c.id)
-        transcript = sa.select(_TRANSCRIPT).where(_TRANSCRIPT.c.call_sid == sid).order_by(_TRANSCRIPT.c.at, _TRANSCRIPT.c.id)
+        transcript = (
+            sa.select(_TRANSCRIPT).where(_TRANSCRIPT.c.call_sid == sid).order_by(_TRANSCRIPT.c.at, _TRANSCRIPT.c.id)
+        )
         async with self._engine.begin() as connection:
             stored = await _load(connection, sid)
             if stored is None:

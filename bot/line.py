@@ -51,12 +51,10 @@ class Line:
             return True
 
     async def converse_unannounced(self, websocket: WebSocket, start: Start) -> None:
-        """Put the bot on a media stream that no webhook of ours announced: whoever accepted the socket vouches for it."""
+        """Put the bot on a stream that no webhook of ours announced: whoever accepted the socket vouches for it."""
         with logger.contextualize(call_sid=start.call_sid):
             number = start.parameters.get
-            await self.switchboard.answer_call(
-                start.call_sid, number("from_number", ""), number("to_number", "")
-            )
+            await self.switchboard.answer_call(start.call_sid, number("from_number", ""), number("to_number", ""))
             session = await self.switchboard.find(start.call_sid)
             if session is not None:
                 await session.apply(StreamStarted(at=self.switchboard.now(), leg=session.call.leg))

@@ -1,7 +1,7 @@
 """Twilio's media stream as a Pipecat transport: µ-law, marks, `stop`, and whatever else arrives on the socket.
 
-Pipecat's own serializer drops marks and `stop`, raises on malformed messages (which ends the call) and hangs up the caller
-when the pipeline ends. This one does none of that.
+Pipecat's own serializer drops marks and `stop`, raises on malformed messages (which ends the call) and hangs up
+the caller when the pipeline ends. This one does none of that.
 """
 
 import asyncio
@@ -20,7 +20,6 @@ from pipecat.frames.frames import (
     OutputTransportMessageUrgentFrame,
     SystemFrame,
     TTSStartedFrame,
-    TTSStoppedFrame,
 )
 from pipecat.serializers.twilio import TwilioFrameSerializer
 from pipecat.transports.websocket.fastapi import (
@@ -73,9 +72,7 @@ class TwilioSerializer(TwilioFrameSerializer):
 
     def mark(self, name: str) -> str:
         """The message that asks for a mark behind what has been sent."""
-        return json.dumps(
-            {"event": "mark", "streamSid": self._stream_sid, "mark": {"name": name}}
-        )
+        return json.dumps({"event": "mark", "streamSid": self._stream_sid, "mark": {"name": name}})
 
     async def serialize(self, frame: Frame) -> str | bytes | None:
         """Frame → message; see the base class."""
@@ -141,9 +138,7 @@ class _TwilioOutput(FastAPIWebsocketOutputTransport):
         await self._write_audio_sleep()
         return True
 
-    async def send_message(
-        self, frame: OutputTransportMessageFrame | OutputTransportMessageUrgentFrame
-    ) -> None:
+    async def send_message(self, frame: OutputTransportMessageFrame | OutputTransportMessageUrgentFrame) -> None:
         # The only message that our pipeline sends is a mark by name.
         await self._client.send(self._serializer.mark(self._playout.mark(frame.message["mark"])))
 

@@ -1,7 +1,7 @@
 """Who is tried next. Pure: the hand-off policy as facts, and the questions the law asks of it.
 
-The operator's `handoff.yaml` becomes one `Policy`, checked when it is read. The model names a *destination key*; only this
-file turns a key into a telephone number, and it can only return numbers that the operator wrote down.
+The operator's `handoff.yaml` becomes one `Policy`, checked when it is read. The model names a *destination key*; only
+this file turns a key into a telephone number, and it can only return numbers that the operator wrote down.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """A live call: applies events, performs effects, owns the timers. Outlives every pipeline of the call.
 
-A fact comes in (`apply`), the law decides, the ledger's compare-and-set makes the step happen once, and only then are the
-orders carried out: to the running conversation, to Twilio, to the clock. A document answers the
-webhook that brought the fact, or redirects the live call where no webhook did.
+A fact comes in (`apply`), the law decides, the ledger's compare-and-set makes the step happen once, and only then are
+the orders carried out: to the running conversation, to Twilio, to the clock. A document answers the webhook that
+brought the fact, or redirects the live call where no webhook did.
 """
 
 import asyncio
@@ -295,4 +295,3 @@ class Session:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-

@@ -61,9 +61,9 @@ class Switchboard:
     async def answer_call(self, sid: str, caller: str, called: str) -> str:
         """A call comes in. Returns the TwiML that connects it with the bot.
 
-        Asked again (a retried webhook, a call that somebody sent here once more), it answers with the same document: its
-        token opens the stream only if that has not been opened yet; otherwise Twilio goes on to the person who stands
-        after it.
+        Asked again (a retried webhook, a call that somebody sent here once more), it answers with the same document:
+        its token opens the stream only if that has not been opened yet; otherwise Twilio goes on to the person who
+        stands after it.
         """
         session = await self.find(sid) or await self._open(sid, caller, called)
         return self._render(ConnectBot(session.call.leg), session.call)
@@ -102,9 +102,7 @@ class Switchboard:
         if session is None:
             raise KeyError(sid)
         before = len(session.call.handoffs)
-        await session.apply(
-            HandoffRequested(at=self.now(), target=target, reason=reason, summary=summary, by=By.API)
-        )
+        await session.apply(HandoffRequested(at=self.now(), target=target, reason=reason, summary=summary, by=By.API))
         return len(session.call.handoffs) > before
 
     async def find(self, sid: str) -> Session | None:

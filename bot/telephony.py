@@ -88,9 +88,7 @@ class Unavailable(TelephonyError):
         retry_after: How long Twilio asked to be left alone. Seconds, 0 when it did not say.
     """
 
-    def __init__(
-        self, code: int | None, status: int | None, message: str, retry_after: float = 0.0
-    ) -> None:
+    def __init__(self, code: int | None, status: int | None, message: str, retry_after: float = 0.0) -> None:
         """Say what happened and for how long to wait; see the class."""
         super().__init__(code, status, message)
         self.retry_after = retry_after
@@ -279,12 +277,10 @@ class _TwilioHttp(AsyncHttpClient):
         deadline = clock() + total
         while True:
             try:
-                return await self._attempt(
-                    deadline - clock(), method, uri, params=params, data=data, headers=headers
-                )
+                return await self._attempt(deadline - clock(), method, uri, params=params, data=data, headers=headers)
             except Unavailable as error:
                 # Spread out: calls that were turned away together must not come back together.
-                pause = max(error.retry_after, next(pauses, inf) * random.uniform(0.5, 1.0))
+                pause = max(error.retry_after, next(pauses, inf) * random.uniform(0.5, 1.0))  # noqa: S311 - it spreads retries, nothing more
                 patience -= pause
                 too_late = clock() + pause > deadline - shortest_attempt
                 if patience < 0 or too_late or self._session.closed:
@@ -310,9 +306,7 @@ class _TwilioHttp(AsyncHttpClient):
             ceil_threshold=inf,  # do not round up to whole seconds
         )
         try:
-            async with self._session.request(
-                method, uri, timeout=limits, allow_redirects=False, **request
-            ) as answer:
+            async with self._session.request(method, uri, timeout=limits, allow_redirects=False, **request) as answer:
                 text = await answer.text(errors="replace")
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             unreached = f"Twilio was not reached: {type(error).__name__}"

@@ -1,8 +1,8 @@
 """The one-time token that opens a media stream. Pure.
 
-The upgrade's signature proves that Twilio is calling, not which call it is. So the document that opens the stream carries a
-token, bound to the CallSid and to the leg, and Twilio gives it back in `start`. That it is used only
-once is the law's doing: a leg that has started cannot start again.
+The upgrade's signature proves that Twilio is calling, not which call it is. So the document that opens the stream
+carries a token, bound to the CallSid and to the leg, and Twilio gives it back in `start`. That it is used only once
+is the law's doing: a leg that has started cannot start again.
 """
 
 import hashlib

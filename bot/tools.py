@@ -61,7 +61,7 @@ def call_tools(policy: Policy) -> list[FunctionSchema]:
         FunctionSchema(
             name=END_CALL,
             description=(
-                "Hang up, when the caller has said that there is nothing more. Say one short goodbye sentence first, in "
+                "Hang up, when the caller has said that there is nothing more. Say one short goodbye first, in "
                 "the same answer."
             ),
             properties={},

@@ -83,6 +83,7 @@ def redirected(call: Call, policy: Policy) -> Step:
 
 
 def redirect_accepted(call: Call, event: RedirectAccepted, policy: Policy) -> Step:
+    """Twilio took the order; whether it has been carried out, `stop` tells."""
     if call.phase is Phase.REDIRECTING:
         return redirected(call, policy)
     if not call.handoffs:
@@ -91,6 +92,7 @@ def redirect_accepted(call: Call, event: RedirectAccepted, policy: Policy) -> St
 
 
 def redirect_failed(call: Call, event: RedirectFailed, policy: Policy) -> Step:
+    """Twilio did not take the order, or its answer is lost."""
     if not call.handoffs:
         raise ImpossibleEvent(call, event)
     if event.failure is Failure.GONE:
@@ -135,6 +137,7 @@ def _known(call: Call, event: Event, n: int) -> None:
 
 
 def person_answered(call: Call, event: PersonAnswered, policy: Policy) -> Step:
+    """Somebody picked up. Unless the target is screened, that connects the caller."""
     _known(call, event, event.attempt)
     if event.attempt == 0 and call.phase in _BEFORE_FAILSAFE:
         # Our process died and another one hears of it: Twilio went on with its document.
@@ -150,6 +153,7 @@ def person_answered(call: Call, event: PersonAnswered, policy: Policy) -> Step:
 
 
 def person_accepted(call: Call, event: PersonAccepted, policy: Policy) -> Step:
+    """The screened person takes the call."""
     _known(call, event, event.attempt)
     attempt = open_attempt(call, event.attempt)
     if attempt is None or attempt.accepted_at is not None:
@@ -163,6 +167,7 @@ def _with_person(call: Call, event: Event) -> Step:
 
 
 def person_declined(call: Call, event: PersonDeclined, policy: Policy) -> Step:
+    """The screened person does not take the call."""
     _known(call, event, event.attempt)
     attempt = open_attempt(call, event.attempt)
     if attempt is None or attempt.declined:
@@ -171,6 +176,7 @@ def person_declined(call: Call, event: PersonDeclined, policy: Policy) -> Step:
 
 
 def person_leg_ended(call: Call, event: PersonLegEnded, policy: Policy) -> Step:
+    """The person's side is over."""
     _known(call, event, event.attempt)
     attempt = open_attempt(call, event.attempt)
     if attempt is None or not attempt.failsafe:
@@ -179,6 +185,7 @@ def person_leg_ended(call: Call, event: PersonLegEnded, policy: Policy) -> Step:
 
 
 def dial_ended(call: Call, event: DialEnded, policy: Policy) -> Step:
+    """The attempt is over: name its outcome, and decide who has the caller next."""
     _known(call, event, event.attempt)
     if event.attempt == 0:
         raise ImpossibleEvent(call, event)  # the failsafe Dial has no action
@@ -223,5 +230,6 @@ def _outcome(attempt: Attempt, event: DialEnded) -> Outcome:
 
 
 def redirect_is_overdue(call: Call) -> bool:
+    """Whether the redirect should have taken effect by now."""
     # Accepted or not: as long as our stream is open, the redirect has not taken effect.
     return call.phase is Phase.REDIRECTING or (call.stream_open and call.phase in (Phase.RINGING, Phase.VOICEMAIL))

@@ -1,15 +1,18 @@
 """Effect → TwiML. The only file that knows verbs.
 
-Everything is built with the twilio library's builders. Text that came from a person or a model is hostile: it is stripped
-to the characters that XML 1.0 allows (the builders escape `<`, `&` and quotes but let control characters through, and
-Twilio then refuses the document, error 12100) and its length is capped.
+Everything is built with the twilio library's builders. Text that came from a person or a model is hostile: it is
+stripped to the characters that XML 1.0 allows (the builders escape `<`, `&` and quotes but let control characters
+through, and Twilio then refuses the document, error 12100) and its length is capped.
 """
+
+# The twilio library has no types.
+# pyright: reportUnknownMemberType=false, reportMissingTypeStubs=false
 
 import re
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from twilio.twiml.voice_response import Connect, Dial, Gather, VoiceResponse
+from twilio.twiml.voice_response import Connect, Dial, Gather, Stream, VoiceResponse
 
 from bot.call import Attempt, Call
 from bot.events import ConnectBot, DialPerson, Document, HangUp, TakeMessage
@@ -80,8 +83,10 @@ def _connect_bot(policy: Policy, at: Addresses, token: str) -> str:
     reason, and needs no server of ours for it (Twilio: TwiML `<Connect>`).
     """
     response = VoiceResponse()
+    stream = Stream(url=at.media)
+    stream.parameter(name="token", value=token)
     connect = Connect()
-    connect.stream(url=at.media).parameter(name="token", value=token)
+    connect.append(stream)
     response.append(connect)
     target = policy.targets[policy.failsafe]
     dial = Dial(
@@ -97,9 +102,7 @@ def _connect_bot(policy: Policy, at: Addresses, token: str) -> str:
 
 def _dial(n: int, attempt: Attempt, policy: Policy, at: Addresses) -> str:
     target = resolve(policy, attempt.target)
-    ring_seconds = next(
-        (number.ring_seconds for number in target.numbers if number.e164 == attempt.number), 30
-    )
+    ring_seconds = next((number.ring_seconds for number in target.numbers if number.e164 == attempt.number), 30)
     dial = Dial(
         action=at.callback("dialed", n),
         timeout=ring_seconds,

@@ -14,8 +14,8 @@ from bot.session import Session
 class ModelWatch:
     """Tells the call once that its model is gone.
 
-    Errors of category `application` are our own tools' (the conversation goes on); those of other processors are not the
-    model's.
+    Errors of category `application` are our own tools' (the conversation goes on); those of other processors are not
+    the model's.
     """
 
     def __init__(self, session: Session, model: Sequence[FrameProcessor]) -> None:

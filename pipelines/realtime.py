@@ -1,7 +1,7 @@
 """The speech-to-speech leg on OpenAI's Realtime API: Pipecat's service, with what a telephone call needs of it.
 
-Pipecat's service truncates by the wall clock, stops reading at the first error event of any kind, and ends in silence when
-its socket closes. The methods overridden here are private to it; a contract test fails when they move.
+Pipecat's service truncates by the wall clock, stops reading at the first error event of any kind, and ends in silence
+when its socket closes. The methods overridden here are private to it; a contract test fails when they move.
 """
 
 import json
@@ -16,6 +16,7 @@ from pipecat.frames.frames import (
     TTSAudioRawFrame,
     TTSStartedFrame,
 )
+from pipecat.processors.aggregators.llm_context import LLMContextMessage
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.openai.realtime import events
 from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
@@ -46,9 +47,7 @@ class _Segment:
 class RealtimeLeg(OpenAIRealtimeLLMService):
     """A `Leg` on OpenAI's Realtime API."""
 
-    def __init__(
-        self, config: PipelineConfig, *, api_key: str, url: str, heard: Heard
-    ) -> None:
+    def __init__(self, config: PipelineConfig, *, api_key: str, url: str, heard: Heard) -> None:
         """Prepare the session; the pipeline opens it.
 
         Args:
@@ -83,7 +82,7 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
 
     async def prompt(self, instruction: str) -> None:
         """See `Leg`. Queued on the service itself: only there does an appended message make the model speak."""
-        message = {"role": "developer", "content": instruction}
+        message: LLMContextMessage = {"role": "developer", "content": instruction}
         await self.queue_frame(LLMMessagesAppendFrame([message], run_llm=True))
 
     # --- truncation to what was heard --------------------------------------------------------------

@@ -12,12 +12,8 @@ US = "+442079460199"
 
 POLICY = Policy(
     targets={
-        "desk": Target(
-            "desk", "General questions", (Number("+442079460101", 20), Number("+442079460102", 25))
-        ),
-        "billing": Target(
-            "billing", "Invoices", (Number("+442079460103", 20),), mode=Mode.SCREENED
-        ),
+        "desk": Target("desk", "General questions", (Number("+442079460101", 20), Number("+442079460102", 25))),
+        "billing": Target("billing", "Invoices", (Number("+442079460103", 20),), mode=Mode.SCREENED),
     },
     default="desk",
     failsafe="desk",
@@ -135,9 +131,7 @@ def samples(at: float = 2000.0) -> dict[str, Event]:
         "person's leg ends": ev.PersonLegEnded(at=at, attempt=1),
         "dial: bridged": ev.DialEnded(at=at, attempt=1, status="completed", bridged=True),
         "dial: busy": ev.DialEnded(at=at, attempt=1, status="busy", bridged=False),
-        "dial: caller gone": ev.DialEnded(
-            at=at, attempt=1, status="no-answer", bridged=False, caller_gone=True
-        ),
+        "dial: caller gone": ev.DialEnded(at=at, attempt=1, status="no-answer", bridged=False, caller_gone=True),
         "failsafe answers": ev.PersonAnswered(at=at, attempt=0),
         "message": ev.MessageRecorded(at=at, url="https://api.example/RE1", seconds=9),
         "call ended": ev.CallEnded(at=at),

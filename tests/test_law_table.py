@@ -11,8 +11,8 @@ from bot.law import EVENTS, step
 TABLE = Path(__file__).parent.parent / "docs" / "call-states.md"
 HEAD = """# Who has the caller: every phase × every event
 
-Made by `make docs` from `bot/law.py`; a test compares. A name is the phase that follows, `·` means that the event changes
-nothing there (late, repeated, or not its business), `!` that it contradicts what is known and is refused.
+Made by `make docs` from `bot/law.py`; a test compares. A name is the phase that follows, `·` means that the event
+changes nothing there (late, repeated, or not its business), `!` that it contradicts what is known and is refused.
 
 """
 

@@ -1,4 +1,4 @@
-"""What we use of Pipecat beyond its public face. An upgrade that moves any of it fails here, in words, and not on a call."""
+"""What we use of Pipecat beyond its public face. An upgrade that moves any of it fails here, and not on a call."""
 
 import inspect
 

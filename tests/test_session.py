@@ -119,9 +119,7 @@ async def test_a_token_opens_one_stream(board):
 
 
 async def test_a_retried_voice_webhook_opens_one_call(board, ledger):
-    first, second = await asyncio.gather(
-        board.answer_call(SID, CALLER, US), board.answer_call(SID, CALLER, US)
-    )
+    first, second = await asyncio.gather(board.answer_call(SID, CALLER, US), board.answer_call(SID, CALLER, US))
     assert await board.open_stream(SID, token_in(first)) is not None
     with pytest.raises(ev.ImpossibleEvent):
         await board.open_stream(SID, token_in(second))
@@ -146,9 +144,7 @@ async def test_an_impossible_callback_is_answered_with_what_twilio_shall_be_doin
 
 
 async def test_a_callback_for_a_call_without_a_record_brings_the_bot(board):
-    answer = await board.answer_callback(
-        SID, CALLER, US, fact(ev.DialEnded, attempt=1, status="busy", bridged=False)
-    )
+    answer = await board.answer_callback(SID, CALLER, US, fact(ev.DialEnded, attempt=1, status="busy", bridged=False))
     assert "<Stream" in answer
 
 
@@ -198,7 +194,7 @@ async def test_the_bot_hangs_up_over_rest_and_only_after_its_farewell(board, tel
 async def test_a_call_goes_on_when_its_record_cannot_be_kept(board, ledger, telephony):
     session, _ = await with_bot(board)
     await ledger.close()
-    Path(str(ledger._engine.url.database)).unlink()  # noqa: SLF001 - the file, to break it
+    Path(str(ledger._engine.url.database)).unlink()
     await session.apply(fact(ev.HandoffRequested, target="desk"))
     await session.apply(fact(ev.GoodbyeHeard, handoff=1))
     await until(lambda: session.call.phase is Phase.RINGING)

@@ -40,10 +40,7 @@ def signatures() -> Signatures:
 
 def test_the_example_of_twilios_own_documentation_is_accepted():
     documented = Signatures("12345", "https://mycompany.com")
-    body = (
-        "CallSid=CA1234567890ABCDE&Caller=%2B14158675309&Digits=1234"
-        "&From=%2B14158675309&To=%2B18005551212"
-    )
+    body = "CallSid=CA1234567890ABCDE&Caller=%2B14158675309&Digits=1234&From=%2B14158675309&To=%2B18005551212"
     assert documented.webhook("/myapp.php?foo=1&bar=2", pairs(body), "RSOYDt4T1cUTdK1PDd93/VVr8B8=")
 
 

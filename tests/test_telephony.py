@@ -206,9 +206,7 @@ async def test_the_status_is_read_from_the_call(twilio, telephony):
 
 async def test_an_api_key_signs_in_for_the_account(twilio):
     key = ("SK0123456789abcdef0123456789abcdef", "key-secret")
-    async with TwilioTelephony(
-        ACCOUNT, auth_token=SECRET, api_key=key, api_url=twilio.url
-    ) as telephony:
+    async with TwilioTelephony(ACCOUNT, auth_token=SECRET, api_key=key, api_url=twilio.url) as telephony:
         await telephony.hang_up(CALL)
     (request,) = twilio.received
     assert request.path == CALLS_PATH
@@ -284,9 +282,7 @@ async def test_a_document_of_4001_characters_is_refused_before_it_is_sent(twilio
         ),
     ],
 )
-async def test_an_answer_is_named_and_the_order_is_not_given_again(
-    twilio, telephony, answer, kind, code, status
-):
+async def test_an_answer_is_named_and_the_order_is_not_given_again(twilio, telephony, answer, kind, code, status):
     twilio.answers = [answer]
     with pytest.raises(TelephonyError) as named:
         await telephony.redirect(CALL, DIAL)
@@ -450,9 +446,7 @@ async def test_a_handshake_that_fails_is_repeated_because_nothing_was_sent(hello
     connect = 0.2 if hello == "silence" else 2.0
     async with (
         server,
-        TwilioTelephony(
-            ACCOUNT, auth_token=SECRET, api_url=url, connect_seconds=connect
-        ) as telephony,
+        TwilioTelephony(ACCOUNT, auth_token=SECRET, api_url=url, connect_seconds=connect) as telephony,
     ):
         with pytest.raises(Unavailable):
             await telephony.redirect(CALL, DIAL)

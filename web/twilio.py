@@ -69,15 +69,13 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
             raise HTTPException(403, "the signature is not Twilio's")
         return Webhook(dict(pairs))
 
-    Signed = Annotated[Webhook, Depends(signed)]
+    signed_by_twilio = Depends(signed)
 
     async def answer(webhook: Webhook, event: Event) -> Response:
         form = webhook.form
         with logger.contextualize(call_sid=webhook.call_sid):
             return _xml(
-                await switchboard.answer_callback(
-                    webhook.call_sid, form.get("From", ""), form.get("To", ""), event
-                )
+                await switchboard.answer_callback(webhook.call_sid, form.get("From", ""), form.get("To", ""), event)
             )
 
     async def tell(webhook: Webhook, event: Event) -> None:
@@ -92,17 +90,13 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
                 logger.warning("{}", error)
 
     @router.post("/voice")
-    async def voice(webhook: Signed) -> Response:
+    async def voice(webhook: Webhook = signed_by_twilio) -> Response:
         form = webhook.form
         with logger.contextualize(call_sid=webhook.call_sid):
-            return _xml(
-                await switchboard.answer_call(
-                    webhook.call_sid, form.get("From", ""), form.get("To", "")
-                )
-            )
+            return _xml(await switchboard.answer_call(webhook.call_sid, form.get("From", ""), form.get("To", "")))
 
     @router.post("/handoff/dialed")
-    async def dialed(webhook: Signed, attempt: Attempt) -> Response:
+    async def dialed(attempt: Attempt, webhook: Webhook = signed_by_twilio) -> Response:
         form = webhook.form
         status = form.get("DialCallStatus", "")
         bridged = form.get("DialBridged", "true" if status in ("completed", "answered") else "")
@@ -117,7 +111,7 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
         return await answer(webhook, event)
 
     @router.post("/handoff/progress")
-    async def progress(webhook: Signed, attempt: Attempt) -> Response:
+    async def progress(attempt: Attempt, webhook: Webhook = signed_by_twilio) -> Response:
         now = switchboard.now()
         match webhook.form.get("CallStatus"):
             case "in-progress" | "answered":
@@ -129,7 +123,7 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
         return Response(status_code=204)
 
     @router.post("/handoff/whisper")
-    async def whisper(webhook: Signed, attempt: Attempt) -> Response:
+    async def whisper(attempt: Attempt, webhook: Webhook = signed_by_twilio) -> Response:
         await tell(webhook, PersonAnswered(at=switchboard.now(), attempt=attempt))
         session = await switchboard.find(webhook.call_sid)
         if session is None or not session.call.handoffs:
@@ -138,7 +132,7 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
         return _xml(twiml.whisper(words, attempt, switchboard.addresses))
 
     @router.post("/handoff/key")
-    async def key(webhook: Signed, attempt: Attempt) -> Response:
+    async def key(attempt: Attempt, webhook: Webhook = signed_by_twilio) -> Response:
         if webhook.form.get("Digits") == "1":
             await tell(webhook, PersonAccepted(at=switchboard.now(), attempt=attempt))
             return _xml(twiml.connect_person())
@@ -146,7 +140,7 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
         return _xml(twiml.decline_person())
 
     @router.post("/voicemail")
-    async def voicemail(webhook: Signed) -> Response:
+    async def voicemail(webhook: Webhook = signed_by_twilio) -> Response:
         event = MessageRecorded(
             at=switchboard.now(),
             url=webhook.form.get("RecordingUrl", ""),

@@ -1,0 +1,34 @@
+"""The real server, for tests: on a real port of this machine, in this process or in one of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import uvicorn
+
+from bot.line import open_line
+from bot.settings import load_all
+from sandbox.stage import Stage
+from web.app import create_app
+
+ROOT = Path(__file__).parent.parent
+
+
+@asynccontextmanager
+async def serving(stage: Stage, folder: Path, **settings: str) -> AsyncIterator[str]:
+    """The server in this process, connected with the stage. Yields its address."""
+    environ = {**stage.environment, "DATABASE_URL": f"sqlite+aiosqlite:///{folder}/calls.db", **settings}
+    async with open_line(load_all(environ, None)) as line:
+        config = uvicorn.Config(create_app(line), port=0, log_config=None, access_log=False)
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        stage.connect(url)
+        try:
+            yield url
+        finally:
+            server.should_exit = True
+            await running
