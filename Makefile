@@ -1,11 +1,12 @@
 # Putthrough. Everything sets itself up: `make demo` and `make test` need Python >= 3.11 and make, nothing else.
 PYTHON ?= python3
+UV := uv==0.13.9
 VENV := .venv
 RUN := $(VENV)/bin/python
 
 .PHONY: help demo test lint serve docs lock clean
 help:                ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-7s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.ready ## real calls through the real server, on a simulated network: see and hear them
 	@$(RUN) server.py demo
@@ -27,16 +28,17 @@ lock: $(VENV)/.ready ## pin the newest versions that pyproject.toml allows
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 		--group dev --extra voice pyproject.toml -o requirements.lock
 
-clean:               ## forget the environment and what calls left behind
-	@rm -rf $(VENV) demo-calls *.db *.db-shm *.db-wal .pytest_cache .ruff_cache .hypothesis
+clean:               ## forget the environment and the demo; the record of your calls stays
+	@rm -rf $(VENV) demo-calls .pytest_cache .ruff_cache .hypothesis
 
-# uv installs in seconds what pip takes a minute for; where uv cannot reach its index, pip does it.
+# uv makes the environment exactly what the lock says, in seconds. It does not read pip's configuration: where it finds
+# no index, pip does the same more slowly, from wherever this machine's pip gets its packages.
 $(VENV)/.ready: requirements.lock
-	@echo "Setting up $(VENV) …"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Setting up $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)
-	@$(RUN) -m pip install -q --disable-pip-version-check uv
-	@$(VENV)/bin/uv pip install -q --python $(RUN) --require-hashes -r requirements.lock 2>/dev/null || \
-		$(RUN) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@{ $(RUN) -m pip install -q --disable-pip-version-check $(UV) && \
+		$(VENV)/bin/uv pip sync -q --python $(RUN) --require-hashes requirements.lock; } 2>/dev/null || \
+		$(RUN) -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@

@@ -8,7 +8,6 @@ SQLite by default. Nothing in the schema or in the statements is SQLite's own, s
 address and no other code.
 """
 
-import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -29,6 +28,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from bot.call import Call
 from bot.events import Event
 from bot.law import EVENTS
+from bot.loop_thread import LoopThread
 
 BUSY_SECONDS = 5.0
 """How long SQLite waits while another process writes to the file."""
@@ -218,15 +218,14 @@ async def _as_ledger_error() -> AsyncIterator[None]:
 def _to_its_end(
     method: Callable[Concatenate["Ledger", P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate["Ledger", P], Coroutine[Any, Any, T]]:
-    """Run a method in a task of its own, so that nobody who stops waiting for it stops it halfway."""
+    """Run a method on the ledger's own thread, so that nobody who stops waiting for it stops it halfway."""
     work = _as_ledger_error()(method)
 
     @wraps(method)
     async def run(ledger: "Ledger", *args: P.args, **kwargs: P.kwargs) -> T:
-        task = asyncio.create_task(work(ledger, *args, **kwargs))
-        ledger._running.add(task)
-        task.add_done_callback(ledger._running.discard)
-        return await asyncio.shield(task)
+        if ledger._thread.closed:
+            raise LedgerError("the record is closed")
+        return await ledger._thread.run(work(ledger, *args, **kwargs))
 
     return run
 
@@ -241,7 +240,7 @@ class Ledger:
     def __init__(self, engine: AsyncEngine) -> None:
         """Use `Ledger.open`, which also creates the tables."""
         self._engine = engine
-        self._running: set[asyncio.Task[Any]] = set()
+        self._thread = LoopThread("ledger")
 
     @classmethod
     @_as_ledger_error()
@@ -252,28 +251,26 @@ class Ledger:
             url: The database, as SQLAlchemy writes it with an async driver, e.g. `sqlite+aiosqlite:///calls.db`. The
                 folder of an SQLite file must exist.
         """
-        engine = _engine(url)
+        ledger = cls(_engine(url))
         try:
-            async with engine.begin() as connection:
-                # IF NOT EXISTS, rather than looking first: several processes may start at once.
-                for table in _METADATA.sorted_tables:
-                    await connection.execute(CreateTable(table, if_not_exists=True))
-                    for index in table.indexes:
-                        await connection.execute(CreateIndex(index, if_not_exists=True))
+            await ledger._create_tables()
         except BaseException:
-            await engine.dispose()
+            await ledger.close()
             raise
-        return cls(engine)
+        return ledger
 
-    @_as_ledger_error()
     async def close(self) -> None:
         """Write what is still to be written, as far as `CLOSE_SECONDS` allow, and give the connections back."""
-        if self._running:
-            _, late = await asyncio.wait(self._running, timeout=CLOSE_SECONDS)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
-        await self._engine.dispose()
+        await self._thread.close(CLOSE_SECONDS, last=self._engine.dispose)
+
+    @_to_its_end
+    async def _create_tables(self) -> None:
+        async with self._engine.begin() as connection:
+            # IF NOT EXISTS, rather than looking first: several processes may start at once.
+            for table in _METADATA.sorted_tables:
+                await connection.execute(CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    await connection.execute(CreateIndex(index, if_not_exists=True))
 
     @_to_its_end
     async def load(self, sid: str) -> Stored | None:

@@ -6,6 +6,7 @@ brought the fact, or redirects the live call where no webhook did.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
@@ -101,6 +102,9 @@ class Session:
         self._render = render
         self._clock = clock
         self._on_end = on_end
+        self._not_kept: list[Event] = []
+        """Facts of which we do not know whether they were written. To tell them twice changes nothing."""
+
         self._conversation: Conversation | None = None
         self._step_lock = asyncio.Lock()
         self._timers = Timers(self._timer_fired)
@@ -193,26 +197,41 @@ class Session:
         """Ask the law, and let the ledger decide whether this step is ours to make."""
         while True:
             call, effects = step(self.call, event, self._policy)
-            changed = call != self.call
-            entry = Entry.of(event, call, changed)
             try:
                 async with asyncio.timeout(LEDGER_SECONDS):
-                    if not changed:
-                        await self._ledger.note(self.sid, entry)
-                        return effects
-                    if await self._ledger.save(call, self._version, entry):
-                        self.call, self._version = call, self._version + 1
-                        return effects
-                    stored = await self._ledger.load(self.sid)
-                    if stored is None and await self._ledger.add(call, entry):
-                        self.call, self._version = call, 1  # its first row could not be written before
-                        return effects
+                    ours = await self._keep(call, Entry.of(event, call, call != self.call))
             except (LedgerError, TimeoutError) as error:
-                logger.error("the record is not kept, the call goes on: {!r}", error)
+                logger.error("the record is late, the call goes on: {!r}", error)
+                self._not_kept.append(event)
+                ours = True
+            if ours:
                 self.call = call
                 return effects
-            if stored is not None:  # another process was first: decide again on what it made of the call
-                self.call, self._version = stored.call, stored.version
+
+    async def _keep(self, call: Call, entry: Entry) -> bool:
+        """Write a step; where another process (or a late write of ours) was first, take the call as it is now."""
+        if not entry.changed:
+            await self._ledger.note(self.sid, entry)
+            return True
+        if await self._ledger.save(call, self._version, entry):
+            self._version += 1
+            self._not_kept.clear()
+            return True
+        stored = await self._ledger.load(self.sid)
+        if stored is None:  # its first row could not be written before
+            await self._ledger.add(self.call, entry)
+            self._version = 1
+        else:
+            self._version = stored.version
+            self.call = self._with_what_was_not_kept(stored.call)
+        return False
+
+    def _with_what_was_not_kept(self, call: Call) -> Call:
+        """The call with every fact that may not have been written. Their orders have been carried out already."""
+        for event in self._not_kept:
+            with contextlib.suppress(ImpossibleEvent):
+                call, _ = step(call, event, self._policy)
+        return call
 
     def _perform(self, effects: tuple[Effect, ...]) -> Document | None:
         """Carry out the orders; a document is handed back to whoever can deliver it."""

@@ -191,7 +191,7 @@ async def test_text_that_no_database_takes_is_kept_without_what_is_wrong_in_it(l
     assert record.transcript == [Line(1, 1.0, "caller", "ab ?")]
 
 
-async def test_the_transcript_is_in_the_order_of_writing(ledger: Ledger):
+async def test_the_transcript_is_in_the_order_of_speaking(ledger: Ledger):
     call, entry = answered()
     await ledger.add(call, entry)
     await ledger.add_line(call.sid, 1, "bot", "Hello.", 3.0)
@@ -199,8 +199,8 @@ async def test_the_transcript_is_in_the_order_of_writing(ledger: Ledger):
     await ledger.add_line("CA2", 1, "caller", "Somebody else.", 2.0)
     await ledger.add_line(call.sid, 2, "tool", "order_status: shipped", 4.0)
     assert (await record_of(ledger, call.sid)).transcript == [
-        Line(1, 3.0, "bot", "Hello."),
         Line(1, 2.0, "caller", "Hi."),
+        Line(1, 3.0, "bot", "Hello."),
         Line(2, 4.0, "tool", "order_status: shipped"),
     ]
 

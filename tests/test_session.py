@@ -194,7 +194,6 @@ async def test_the_bot_hangs_up_over_rest_and_only_after_its_farewell(board, tel
 async def test_a_call_goes_on_when_its_record_cannot_be_kept(board, ledger, telephony):
     session, _ = await with_bot(board)
     await ledger.close()
-    Path(str(ledger._engine.url.database)).unlink()
     await session.apply(fact(ev.HandoffRequested, target="desk"))
     await session.apply(fact(ev.GoodbyeHeard, handoff=1))
     await until(lambda: session.call.phase is Phase.RINGING)

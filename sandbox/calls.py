@@ -1,0 +1,95 @@
+"""The life of a call: from its first document to its last callback, whoever placed it."""
+
+import asyncio
+
+from sandbox.account import Account
+from sandbox.caller import CallerLeg
+from sandbox.caller_interpreter import CallerInterpreter
+from sandbox.codec import RATE
+from sandbox.leg import Fetch, HungUp, Interruption, Redirected, Source
+from sandbox.people import Person
+from sandbox.progress import Progress
+from sandbox.rest import NewCall
+from sandbox.voice import speak
+
+
+async def come_in(account: Account, leg: CallerLeg) -> None:
+    """A call to one of our numbers."""
+    line = account.numbers[leg.to]
+    leg.journal.note("caller", "calls", leg.sid, from_=leg.from_, to=leg.to)
+    interpreter = CallerInterpreter(leg, account, fallback_url=line.fallback_url)
+    await _run(interpreter, leg, Fetch(line.voice_url))
+    await _finish(leg, Progress(account.webhooks, leg, line.status_callback, owner=leg))
+
+
+async def go_out(account: Account, leg: CallerLeg, order: NewCall) -> None:
+    """A call that our server asked for: the phone rings, and who answers gets the document."""
+    progress = Progress(account.webhooks, leg, order.status_callback, owner=leg, events=order.events)
+    progress.tell("initiated")
+    person = leg.person(order.to)
+    status = await _ring(leg, person, order.timeout, progress)
+    if status is not None:
+        leg.end(status)
+    elif person is not None:
+        leg.answer()
+        progress.tell("answered")
+        leg.journal.note("person", "answers", leg.sid, number=leg.to, machine=person.is_machine)
+        leg.background(_speak(leg, person))
+        await _run(CallerInterpreter(leg, account), leg, order.source)
+    await _finish(leg, progress)
+
+
+async def _run(interpreter: CallerInterpreter, leg: CallerLeg, source: Source | None) -> None:
+    """Run documents until there is none left, or somebody hangs up."""
+    while source is not None:
+        try:
+            await interpreter.run(source)
+            await leg.unless_interrupted(asyncio.sleep(0))  # a redirect may have come with the last verb
+            source = None
+        except Interruption:
+            order = leg.take_order()
+            source = order.source if isinstance(order, Redirected) else None
+
+
+async def _finish(leg: CallerLeg, progress: Progress) -> None:
+    """The call is over: say so, and wait for everything that belongs to it."""
+    leg.end("completed")
+    leg.journal.note("network", "call ended", leg.sid, status=leg.status, seconds=leg.seconds)
+    progress.tell("completed")
+    await leg.settle()
+
+
+async def _ring(leg: CallerLeg, person: Person | None, longest: int, progress: Progress) -> str | None:
+    """Ring somebody. Returns how the call ended; None when they answered."""
+    if person is None:
+        leg.fail(13224, f"{leg.to} is nobody's number")
+        return "failed"
+    if person.rings:
+        leg.status = "ringing"
+        leg.journal.note("person", "rings", leg.sid, number=leg.to)
+        progress.tell("ringing")
+    rings_for_ever = person.behaviour == "no_answer" or person.after > longest
+    try:
+        await leg.unless_interrupted(asyncio.sleep(longest if rings_for_ever else person.after))
+    except HungUp:
+        return "canceled"
+    if rings_for_ever:
+        return "no-answer"
+    match person.behaviour:
+        case "busy" | "reject":
+            return "busy"
+        case "failed":
+            return "failed"
+        case _:
+            return None
+
+
+async def _speak(leg: CallerLeg, person: Person) -> None:
+    """What somebody does who was called: they say hello, and hang up when they have had enough."""
+    if person.says:
+        await leg.say(speak(person.says, voice="person", rate=RATE))
+    if person.hangs_up_after is not None:
+        try:
+            await asyncio.wait_for(leg.over.wait(), person.hangs_up_after)
+        except TimeoutError:
+            await leg.hang_up()

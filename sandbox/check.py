@@ -1,0 +1,101 @@
+"""Did a story hold? What the caller heard, what Twilio was asked, and what the server's own record says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.caller import CallerLeg
+from sandbox.scene import Note
+from sandbox.story import Story
+from sandbox.view import SessionView
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """One story as it went."""
+
+    name: str
+    story: Story
+    call: CallerLeg
+    notes: Sequence[Note]
+    """Everything that happened to the call."""
+
+    sessions: Sequence[SessionView]
+    """The model sessions of the call, in order."""
+
+    record: Mapping[str, Any]
+    """What `GET /api/calls/{call_sid}` says."""
+
+    def of(self, lane: str, what: str) -> list[Note]:
+        """The notes of one kind."""
+        return [note for note in self.notes if note.lane == lane and note.what == what]
+
+    @property
+    def redirects(self) -> list[Note]:
+        """The orders to Twilio's REST that moved the call."""
+        return [note for note in self.of("rest", "redirect") if note.data["status"] == 200]
+
+    @property
+    def goodbye_gaps(self) -> list[float]:
+        """For each redirect: how long after the last sample of the goodbye it was ordered. Seconds."""
+        stops = [note.at for note in self.of("bot", "speech stopped")]
+        return [
+            redirect.at - max((at for at in stops if at <= redirect.at), default=0.0) for redirect in self.redirects
+        ]
+
+    @property
+    def dead_air(self) -> float:
+        """The longest silence that the caller heard. Seconds."""
+        return max((span.end - span.start for span in self.call.silences), default=0.0)
+
+
+def problems(played: Played) -> list[str]:
+    """Everything in which the story did not hold, in words; nothing where it did."""
+    return [*_as_told(played), *_as_always(played)]
+
+
+def _as_told(played: Played) -> list[str]:
+    """What this story says must be true."""
+    then, record = played.story.then, played.record
+    told = [(a["number"], a["outcome"]) for a in record["attempts"]]
+    said = [line["text"] for line in record["transcript"] if line["role"] == "bot"]
+    answered = [name for session in played.sessions for name in _answered(session)]
+    pairs: list[tuple[str, Any, Any]] = [
+        ("end", record["end"], then.end),
+        ("attempts", told, [(a.number, a.outcome) for a in then.attempts]),
+        ("redirects", len(played.redirects), then.redirects),
+        ("hang-ups", len(played.of("rest", "hang up")), then.hang_ups),
+        ("model sessions", len(played.sessions), then.sessions),
+    ]
+    if then.bridged_to is not None:
+        pairs.append(("bridged to", played.call.bridged_to, then.bridged_to))
+    found = [f"{what}: {is_!r}, should be {should!r}" for what, is_, should in pairs if is_ != should]
+    memory = played.sessions[-1].text if played.sessions else ""
+    found += [f"the last model session does not know {text!r}" for text in then.knows if text not in memory]
+    found += [f"the bot did not say {text!r}" for text in then.says if not any(text in line for line in said)]
+    found += [f"the model got no result of {name}" for name in then.tools if name not in answered]
+    if played.dead_air > then.dead_air:
+        found.append(f"the caller heard nothing for {played.dead_air:.1f} s")
+    return found
+
+
+def _answered(session: SessionView) -> list[str]:
+    """The functions of which the model got a result."""
+    outputs = {item["call_id"] for item in session.items if item["type"] == "function_call_output"}
+    calls = [item for item in session.items if item["type"] == "function_call"]
+    return [item["name"] for item in calls if item["call_id"] in outputs]
+
+
+def _as_always(played: Played) -> list[str]:
+    """What must be true of every call."""
+    found = [f"Twilio: error {code}, {text}" for code, text in played.call.errors]
+    if not played.story.then.warnings:
+        found += [f"Twilio: warning {code}, {text}" for code, text in played.call.warnings]
+    found += [f"the model refused: {error}" for session in played.sessions for error in session.errors]
+    if played.record["state"] != "ended":
+        found.append(f"the record has no end: {played.record['state']}")
+    if any(gap < 0 for gap in played.goodbye_gaps):
+        found.append("a redirect was ordered before the goodbye was heard to its end")
+    known = set(played.story.people) | {a.number for a in played.story.then.attempts}
+    found += [f"{n.data['number']} was rung" for n in played.of("person", "rings") if n.data["number"] not in known]
+    return found

@@ -1,0 +1,175 @@
+"""`<Dial>`: ring people, and connect the one who answers with the caller.
+
+Source of every protocol fact here: Twilio: TwiML `<Dial>`.
+"""
+
+import asyncio
+import contextlib
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import AsyncIterator
+
+from sandbox.caller import CallerLeg
+from sandbox.documents import Document, DocumentRefused, flag, number, words
+from sandbox.interpreter import Interpreter, Step
+from sandbox.leg import Fetch, HungUp, Interruption, ring_back
+from sandbox.phone import Noun, Phone
+from sandbox.sound import RINGBACK
+
+_E164 = re.compile(r"\+[1-9][0-9]{1,14}")
+_MOST_NUMBERS = 10
+_RING_SECONDS = 30
+_LONGEST_SECONDS = 14_400
+
+
+class Dial:
+    """One `<Dial>` of one document."""
+
+    def __init__(self, interpreter: Interpreter, caller: CallerLeg, verb: ET.Element, document: Document) -> None:
+        """Read the verb; nothing rings yet.
+
+        Args:
+            interpreter: The caller's.
+            caller: Who is to be connected.
+            verb: The `<Dial>`.
+            document: Where it stands.
+
+        Raises:
+            DocumentRefused: 13223 for too many numbers or none, 12200 for a number that is none.
+        """
+        self._interpreter = interpreter
+        self._caller = caller
+        self._verb = verb
+        self._document = document
+        nouns = [Noun.read(element, document, interpreter) for element in verb.findall("Number")]
+        self._nouns = nouns or [Noun(words(verb))]
+        if len(nouns) > _MOST_NUMBERS:
+            raise DocumentRefused(13223, f"<Dial> holds more than {_MOST_NUMBERS} numbers")
+        self._timeout = number(verb, "timeout", _RING_SECONDS)
+        self._time_limit = number(verb, "timeLimit", _LONGEST_SECONDS)
+        self._phones: list[Phone] = []
+        self._winner: Phone | None = None
+        self._error: int | None = None
+
+    async def run(self) -> Step:
+        """Dial. Returns the `action` request, where there is one.
+
+        Raises:
+            Interruption: The caller hung up, or REST moved the call; the `action` was asked in vain.
+        """
+        try:
+            await self._dial()
+        except Interruption as why:
+            # A redirect is reported as the end of a call that was connected, even when it only rang.
+            action = self._ended("no-answer" if isinstance(why, HungUp) else "completed")
+            if action is not None:
+                await self._interpreter.ask_in_vain(action)
+            raise
+        return self._ended(self._phones[-1].leg.status if self._phones else "failed")
+
+    async def _dial(self) -> None:
+        caller_id = self._verb.get("callerId", self._caller.from_)
+        if not self._may_show(caller_id):
+            return self._fail(13214, f"{caller_id} is not a caller id of this account")
+        for noun in self._nouns:
+            if not _E164.fullmatch(noun.number):
+                return self._fail(13223, f"{noun.number!r} is not a number")
+        if not flag(self._verb, "answerOnBridge"):
+            self._caller.answer()
+        self._phones = [Phone(noun, self._caller, self._interpreter, caller_id) for noun in self._nouns]
+        self._caller.journal.note("network", "dials", self._caller.sid, numbers=[noun.number for noun in self._nouns])
+        try:
+            await self._connect()
+        finally:
+            for phone in self._phones:
+                phone.end("canceled" if phone.leg.answered_at is None else "completed")
+
+    async def _connect(self) -> None:
+        """Ring everybody; let the first who answers hear the whisper; connect them."""
+        caller = self._caller
+        async with self._ring_back():
+            winner = await caller.unless_interrupted(self._first_to_answer())
+            if winner is None:
+                return
+            self._winner = winner
+            for phone in self._phones:
+                if phone is not winner:
+                    phone.end("canceled")
+            accepted = await caller.unless_interrupted(winner.screen())
+        if accepted:
+            caller.answer()
+            with caller.covered():
+                await caller.unless_interrupted(winner.talk(self._time_limit))
+
+    async def _first_to_answer(self) -> Phone | None:
+        """Ring all phones at once. The last to give up is the last of the list."""
+        ringing = {asyncio.create_task(phone.ring()): phone for phone in self._phones}
+        pending = set(ringing)
+        try:
+            async with asyncio.timeout(self._timeout):
+                while pending:
+                    done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        task.result()
+                        phone = ringing[task]
+                        if phone.leg.live:
+                            return phone
+                        self._check_reachable(phone)
+        except TimeoutError:
+            for task in pending:
+                ringing[task].end("no-answer")
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+        self._phones.sort(key=lambda phone: phone.leg.ended_at or 0.0)
+        return None
+
+    @contextlib.asynccontextmanager
+    async def _ring_back(self) -> AsyncIterator[None]:
+        country = self._verb.get("ringTone", "us")
+        if country not in RINGBACK:
+            raise DocumentRefused(12200, f"the sandbox has no ringing tone for {country!r}")
+        with self._caller.covered():
+            tone = asyncio.create_task(ring_back(self._caller.ear, country))
+            try:
+                yield
+            finally:
+                tone.cancel()
+                await asyncio.gather(tone, return_exceptions=True)
+
+    def _may_show(self, caller_id: str) -> bool:
+        account = self._interpreter.account
+        ours = caller_id in account.numbers or caller_id in account.verified
+        return ours or caller_id in (self._caller.from_, self._caller.to)
+
+    def _check_reachable(self, phone: Phone) -> None:
+        if phone.leg.person is None:
+            self._fail(13224, f"{phone.leg.number} is nobody's number")
+
+    def _fail(self, code: int, text: str) -> None:
+        self._error = code
+        self._caller.fail(code, text)
+
+    def _ended(self, status: str) -> Fetch | None:
+        """What is reported of the end, in the journal and to the `action`."""
+        leg = self._winner.leg if self._winner else self._phones[-1].leg if self._phones else None
+        fields = {"DialCallStatus": status, "DialBridged": "false"}
+        if self._winner is not None:
+            fields["DialCallStatus"] = "completed"
+            fields["DialCallDuration"] = str(self._winner.leg.seconds)
+        if leg is not None:
+            fields["DialCallSid"] = leg.sid
+            fields["DialBridged"] = str(leg.bridged).lower()
+        if self._error is not None:
+            fields["ErrorCode"] = str(self._error)
+        self._caller.journal.note(
+            "network",
+            "dial ended",
+            self._caller.sid,
+            status=fields["DialCallStatus"],
+            bridged=leg is not None and leg.bridged,
+        )
+        if not self._verb.get("action"):
+            return None
+        return self._interpreter.action(self._verb, self._document, **fields)

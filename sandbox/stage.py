@@ -1,0 +1,101 @@
+"""A telephone network and a model, ready for a server and its stories."""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any, Self
+
+import aiohttp
+
+from sandbox.caller import CallerLeg
+from sandbox.check import Played
+from sandbox.hum import hum_for
+from sandbox.model import RealtimeModel
+from sandbox.network import Line, Network
+from sandbox.scene import Journal
+from sandbox.script import Script
+from sandbox.story import Story
+
+PUBLIC_URL = "https://putthrough.example"
+"""The server's address as Twilio knows it. The network dials it on loopback."""
+
+OUR_NUMBER = "+12025550100"
+ACCOUNT_SID = "AC" + "5a" * 16
+AUTH_TOKEN = "sandbox-auth-token"
+API_KEY = "sk-sandbox"
+
+
+class Stage:
+    """Where stories are played. `async with` opens it."""
+
+    def __init__(self) -> None:
+        """Nothing runs yet."""
+        self.journal = Journal()
+        self.model = RealtimeModel(journal=self.journal, api_key=API_KEY)
+        self.network = Network(account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, journal=self.journal)
+        self.server_url = ""
+        self._stack = AsyncExitStack()
+        self._lines = itertools.count()
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self.model)
+        await self._stack.enter_async_context(self.network)
+        self._http = await self._stack.enter_async_context(aiohttp.ClientSession())
+        self.network.numbers[OUR_NUMBER] = Line(voice_url=f"{PUBLIC_URL}/twilio/voice")
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._stack.aclose()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a server must be told to live on this stage."""
+        return {
+            "PUBLIC_URL": PUBLIC_URL,
+            "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
+            "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
+            "TWILIO_API_URL": self.network.rest_url,
+            "OPENAI_API_KEY": API_KEY,
+            "OPENAI_REALTIME_URL": self.model.url,
+            "HANDOFF_POLICY": "sandbox/handoff.yaml",
+        }
+
+    def connect(self, server_url: str) -> None:
+        """The server listens here, on loopback."""
+        self.server_url = server_url
+        self.network.routes[PUBLIC_URL] = server_url
+
+    async def play(self, name: str, story: Story, *, begun: Callable[[CallerLeg], None] = lambda _: None) -> Played:
+        """Play one story to the call's end.
+
+        Args:
+            name: The story's name.
+            story: The story.
+            begun: Told of the call as soon as there is one.
+        """
+        hum = hum_for(next(self._lines))
+        script = Script(story, self.journal)
+        self.model.lines[hum] = script
+        call = await self.network.call(story.caller, OUR_NUMBER, hum=hum, people=story.people)
+        script.call_sid = call.sid
+        begun(call)
+        try:
+            await script.perform(call)
+        finally:
+            await call.hang_up()
+            await call.settle()
+            del self.model.lines[hum]
+        sessions = [session for session in self.model.sessions if session.hum == hum]
+        return Played(name, story, call, self.journal.of(call.sid), sessions, await self._record(call.sid))
+
+    async def _record(self, sid: str) -> dict[str, Any]:
+        """What the server's own record says, as soon as it says that the call is over."""
+        record: dict[str, Any] = {}
+        for _ in range(50):
+            async with self._http.get(f"{self.server_url}/api/calls/{sid}") as answer:
+                record = await answer.json()
+            if record.get("state") == "ended":
+                break
+            await asyncio.sleep(0.1)
+        return record

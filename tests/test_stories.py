@@ -1,0 +1,60 @@
+"""Every story of the sandbox holds, all of them at once, through one server process: twenty calls, none touching another."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from sandbox.check import Played, problems
+from sandbox.process import server_process
+from sandbox.stage import Stage
+from sandbox.story import load, names
+
+CALLS = 20
+ROUND = [names()[n % len(names())] for n in range(CALLS)]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def played(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Played]]:
+    folder = tmp_path_factory.mktemp("stories")
+    async with Stage() as stage, server_process(stage, folder):
+        yield await asyncio.gather(*(stage.play(name, load(name)) for name in ROUND))
+    assert "record is late" not in (folder / "server.log").read_text()
+
+
+@pytest.mark.parametrize(("number", "name"), list(enumerate(ROUND)), ids=[f"{n}-{s}" for n, s in enumerate(ROUND)])
+def test_the_story_holds(played: list[Played], number: int, name: str):
+    assert problems(played[number]) == []
+
+
+def test_no_call_hears_of_another(played: list[Played]):
+    assert len({result.call.sid for result in played}) == CALLS
+    for result in played:
+        said = {note.data["text"] for note in result.of("model", "says")}
+        script = str(result.story.script) + "One moment please."
+        assert all(text in script for text in said)
+
+
+def test_a_redirect_follows_the_goodbye_s_last_sample(played: list[Played]):
+    gaps = [gap for result in played for gap in result.goodbye_gaps]
+    assert gaps
+    assert all(gap >= 0 for gap in gaps)
+
+
+def test_what_was_heard_at_a_barge_in_is_told_to_the_model_to_within_60_ms(played: list[Played]):
+    result = next(result for result in played if result.name == "barge_in")
+    heard = [note.data["played_ms"] for note in result.of("bot", "clear") if note.data["dropped_ms"] > 0]
+    told = [note.data["audio_end_ms"] for note in result.of("model", "truncated")]
+    assert len(heard) == len(told) == 1
+    assert abs(told[0] - heard[0]) <= 60
+
+
+def test_a_phone_stops_ringing_when_the_caller_has_gone(played: list[Played]):
+    result = next(result for result in played if result.name == "leaves_while_ringing")
+    assert all(not child.live for child in result.call.children)
+
+
+def test_nobody_is_hung_up_on_while_it_rings_or_with_a_person(played: list[Played]):
+    for result in played:
+        assert len(result.of("rest", "hang up")) == (result.record["end"] == "bot_hung_up")
