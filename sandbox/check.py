@@ -9,6 +9,12 @@ from sandbox.scene import Note
 from sandbox.story import Story
 from sandbox.view import SessionView
 
+REDIRECT_SECONDS = 0.3
+"""How soon after the goodbye's last sample a redirect must be ordered."""
+
+TRUNCATION_MS = 60
+"""How exactly the model must be told what was heard when the caller interrupts. Milliseconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Played:
@@ -44,14 +50,26 @@ class Played:
         ]
 
     @property
+    def truncation_errors(self) -> list[int]:
+        """For each interruption: by how much the model was told wrong what was heard. Milliseconds."""
+        heard = [note.data["played_ms"] for note in self.of("bot", "clear") if note.data["dropped_ms"] > 0]
+        told = [note.data["audio_end_ms"] for note in self.of("model", "truncated")]
+        return [t - h for t, h in zip(told, heard, strict=False)]
+
+    @property
     def dead_air(self) -> float:
         """The longest silence that the caller heard. Seconds."""
         return max((span.end - span.start for span in self.call.silences), default=0.0)
 
 
-def problems(played: Played) -> list[str]:
-    """Everything in which the story did not hold, in words; nothing where it did."""
-    return [*_as_told(played), *_as_always(played)]
+def problems(played: Played, *, on_time: bool = True) -> list[str]:
+    """Everything in which the story did not hold, in words; nothing where it did.
+
+    Args:
+        played: The story as it went.
+        on_time: Whether lengths of time count. On a machine that has other things to do they say nothing.
+    """
+    return [*_as_told(played), *_as_always(played), *(_on_time(played) if on_time else [])]
 
 
 def _as_told(played: Played) -> list[str]:
@@ -74,8 +92,19 @@ def _as_told(played: Played) -> list[str]:
     found += [f"the last model session does not know {text!r}" for text in then.knows if text not in memory]
     found += [f"the bot did not say {text!r}" for text in then.says if not any(text in line for line in said)]
     found += [f"the model got no result of {name}" for name in then.tools if name not in answered]
-    if played.dead_air > then.dead_air:
+    return found
+
+
+def _on_time(played: Played) -> list[str]:
+    """What must not take longer."""
+    found = []
+    if played.dead_air > played.story.then.dead_air:
         found.append(f"the caller heard nothing for {played.dead_air:.1f} s")
+    if not played.story.then.without_goodbye:
+        late = [gap for gap in played.goodbye_gaps if gap > REDIRECT_SECONDS]
+        found += [f"a redirect came {gap * 1000:.0f} ms after the goodbye" for gap in late]
+    wrong = [ms for ms in played.truncation_errors if abs(ms) > TRUNCATION_MS]
+    found += [f"what was heard at a barge-in was told wrong by {ms} ms" for ms in wrong]
     return found
 
 

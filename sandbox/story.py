@@ -90,6 +90,9 @@ class Then(_Strict):
     dead_air: float = 5.0
     """The longest silence that the caller may hear. Seconds."""
 
+    without_goodbye: bool = False
+    """Whether a redirect does not follow a goodbye, as when the model is gone."""
+
     warnings: bool = False
     """Whether Twilio may have warned of what we sent."""
 
