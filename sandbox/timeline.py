@@ -30,7 +30,7 @@ class Timeline:
         """One note has been made."""
         words = self._words(note)
         if words is None or note.call_sid is None:
-            return
+            return  # of no interest, or not part of a call
         began = self._began.setdefault(note.call_sid, note.at)
         line = Text(f"{note.at - began:7.2f}  ", style="dim")
         line.append(f"{note.lane:<8}", style=_COLOURS[note.lane])
@@ -66,7 +66,7 @@ class Timeline:
             case "bot", "mark echoed" if not str(data["name"]).startswith("audio:"):
                 return f"mark {data['name']} {'thrown away' if data['released'] else 'heard'}"
             case "rest", what:
-                return f"POST Calls/{note.call_sid[:6]}…: {what} → {data['status']}"
+                return f"POST {what} → {data['status']}"
             case "person", "rings" | "busy" | "rejects" | "answers" | "bridged" | "hangs up":
                 return f"…{data['number'][-4:]} {_PERSON.get(note.what, note.what)}"
             case "network", "recording" | "recorded" | "call ended" | "warning" | "error" | "dial ended":
