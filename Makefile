@@ -20,7 +20,7 @@ lint: $(VENV)/.ready ## style and types
 serve: $(VENV)/.ready ## answer calls
 	@$(RUN) server.py
 
-docs: $(VENV)/.ready ## print what the documentation shows of the code
+docs: $(VENV)/.ready ## write what the documentation shows of the code
 	@PYTHONPATH=.:tests $(RUN) tests/test_law_table.py
 
 lock: $(VENV)/.ready ## pin the newest versions that pyproject.toml allows

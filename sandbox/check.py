@@ -1,6 +1,6 @@
 """Did a story hold? What the caller heard, what Twilio was asked, and what the server's own record says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,9 +52,22 @@ class Played:
     @property
     def truncation_errors(self) -> list[int]:
         """For each interruption: by how much the model was told wrong what was heard. Milliseconds."""
-        heard = [note.data["played_ms"] for note in self.of("bot", "clear") if note.data["dropped_ms"] > 0]
         told = [note.data["audio_end_ms"] for note in self.of("model", "truncated")]
-        return [t - h for t, h in zip(told, heard, strict=False)]
+        return [t - h for t, h in zip(told, self._heard_at_interruptions(), strict=False)]
+
+    def _heard_at_interruptions(self) -> Iterator[int]:
+        """How much of the response that an interruption cut short had been played, gaps in it left out."""
+        heard = 0
+        for note in sorted(self.notes, key=lambda note: note.at):
+            match note.lane, note.what:
+                case "model", "response started":
+                    heard = 0
+                case "bot", "speech stopped":
+                    heard += note.data["played_ms"]
+                case "bot", "clear" if note.data["dropped_ms"] > 0:
+                    yield heard + note.data["played_ms"]
+                case _:
+                    pass
 
     @property
     def dead_air(self) -> float:
