@@ -12,7 +12,7 @@ from sandbox.voice import speak
 QUIET_SECONDS = 0.35
 """How long the line must be silent before the caller thinks that it is their turn."""
 
-PATIENCE_SECONDS = 40.0
+PATIENCE_SECONDS = 75.0
 """How long the caller waits for what the script says must come first."""
 
 RAW = {"binary": bytes(range(256)), "1 MB": '{"event": "media", "media": {"payload": "' + "A" * 1_000_000 + '"}}'}

@@ -15,11 +15,16 @@ CALLS = 20
 ROUND = [names()[n % len(names())] for n in range(CALLS)]
 
 
+async def play(stage: Stage, name: str, *, after: float) -> Played:
+    await asyncio.sleep(after)
+    return await stage.play(name, load(name))
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def played(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Played]]:
     folder = tmp_path_factory.mktemp("stories")
     async with Stage() as stage, server_process(stage, folder):
-        yield await asyncio.gather(*(stage.play(name, load(name)) for name in ROUND))
+        yield await asyncio.gather(*(play(stage, name, after=0.1 * n) for n, name in enumerate(ROUND)))
     assert "record is late" not in (folder / "server.log").read_text()
 
 
