@@ -26,6 +26,7 @@ async def serve(configuration: Configuration) -> None:
             log_config=None,
             access_log=False,
             ws_per_message_deflate=False,
+            timeout_keep_alive=75,  # Twilio keeps its connections longer than 5 s, and one closed under it is a lost webhook
             server_header=False,
         )
         await uvicorn.Server(config).serve()
