@@ -5,6 +5,7 @@ import asyncio
 import sys
 
 import uvicorn
+from uvicorn.loops.auto import auto_loop_factory
 
 from bot.line import open_line
 from bot.logs import set_up_logs
@@ -26,7 +27,7 @@ async def serve(configuration: Configuration) -> None:
             log_config=None,
             access_log=False,
             ws_per_message_deflate=False,
-            timeout_keep_alive=75,  # Twilio keeps its connections longer than 5 s, and one closed under it is a lost webhook
+            timeout_keep_alive=75,  # Twilio keeps connections longer than 5 s; one closed under it is a lost webhook
             server_header=False,
         )
         await uvicorn.Server(config).serve()
@@ -55,7 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
         print("The configuration is complete.")
         return 0
     set_up_logs(configuration.settings.log_level)
-    asyncio.run(serve(configuration))
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        runner.run(serve(configuration))
     return 0
 
 

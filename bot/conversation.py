@@ -7,7 +7,6 @@ import asyncio
 from datetime import datetime
 from typing import Any
 
-from fastapi import WebSocket
 from loguru import logger
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import ErrorFrame, LLMRunFrame
@@ -30,10 +29,9 @@ from bot.handoff import HandoffProcessor
 from bot.media import SAMPLE_RATE, TwilioTransport
 from bot.routing import Policy
 from bot.session import Session
-from bot.tools import call_tools
 from bot.watch import ModelWatch
-from pipelines import Credentials, PipelineConfig, build_leg
-from pipelines.toolbox import business_tools
+from bot.wire import Wire
+from pipelines import Leg, PipelineConfig
 
 
 class Conversation:
@@ -41,31 +39,36 @@ class Conversation:
 
     def __init__(
         self,
-        websocket: WebSocket,
+        wire: Wire,
         stream_sid: str,
         session: Session,
         *,
         policy: Policy,
         pipeline: PipelineConfig,
-        credentials: Credentials,
+        leg: Leg,
+        tools: ToolsSchema,
     ) -> None:
         """Build the pipeline; `run` starts it.
 
         Args:
-            websocket: The accepted socket, whose `start` has been read.
+            wire: The accepted socket, whose `start` has been read.
             stream_sid: The stream's SID.
             session: The call's session, in which this leg's stream has started.
             policy: The operator's rules.
             pipeline: The model leg's settings.
-            credentials: The vendors' keys and addresses.
+            leg: The model.
+            tools: What it may call.
         """
-        self._websocket = websocket
+        self._wire = wire
         self._session = session
         self._leg_number = session.call.leg
         self._goodbyes: set[int] = set()
         self._closing: asyncio.Task[None] | None = None
-        self._transport = TwilioTransport(websocket, stream_sid, session.sid)
-        self._leg = build_leg(pipeline, credentials, self._transport.playout)
+        self._leg = leg
+        self._transport = TwilioTransport(
+            wire, stream_sid, session.sid, hear=None if leg.takes_frames else leg.hear, on_end=self._stream_ended
+        )
+        leg.speak_to(self._transport.output())
         self._handoff = HandoffProcessor(
             session,
             self._leg,
@@ -73,8 +76,7 @@ class Conversation:
             goodbye_line=policy.goodbye_line,
             barge_in=policy.goodbye_barge_in,
         )
-        tools = [*call_tools(policy), *business_tools(pipeline)]
-        self._context = LLMContext(_opening(session, policy, pipeline), ToolsSchema(tools))
+        self._context = LLMContext(_opening(session, policy, pipeline), tools)
         user_turn, assistant_turn = LLMContextAggregatorPair(
             self._context,
             user_params=LLMUserAggregatorParams(user_turn_strategies=_turns_of_the_model()),
@@ -132,16 +134,15 @@ class Conversation:
     def close(self) -> None:
         """Straight at the socket: the pipeline may be what does not answer any more."""
         if self._closing is None:
-            self._closing = asyncio.create_task(self._websocket.close())
+            self._closing = asyncio.create_task(self._wire.close())
+
+    def _stream_ended(self) -> None:
+        self._ending = asyncio.create_task(self._worker.cancel(reason="the stream is over"))
 
     # --- what is heard and said ---------------------------------------------------------------------
 
     def _listen_to(self, user_turn: Any, assistant_turn: Any) -> None:
         """Subscribe to the pipeline's own events."""
-
-        @self._transport.event_handler("on_client_disconnected")
-        async def on_client_disconnected(_: Any, __: WebSocket) -> None:
-            await self._worker.cancel(reason="the stream is over")
 
         @self._worker.event_handler("on_pipeline_error")
         async def on_pipeline_error(_: Any, frame: ErrorFrame) -> None:

@@ -16,7 +16,7 @@ from pipecat.frames.frames import (
     InterruptionFrame,
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
-    TTSAudioRawFrame,
+    TTSStartedFrame,
     UserStartedSpeakingFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
@@ -30,9 +30,10 @@ from bot.events import (
     KeyPressed,
     StreamEnded,
 )
-from bot.media import MarkFrame, StreamStoppedFrame, mark_behind_audio
+from bot.media import MarkFrame, StreamStoppedFrame
 from bot.routing import BargeIn
 from bot.session import Session
+from bot.speech import mark_behind_audio
 from bot.tools import requested
 from pipelines.legs import Leg
 
@@ -87,7 +88,7 @@ class HandoffProcessor(FrameProcessor):
                     self._calls_started(frame.function_calls)
             case LLMFullResponseStartFrame():
                 self._response_began()
-            case TTSAudioRawFrame():
+            case TTSStartedFrame():
                 self._spoke = True
             case FunctionCallResultFrame() if direction is FrameDirection.DOWNSTREAM:
                 line = f"{frame.function_name}({frame.arguments}) → {frame.result}"

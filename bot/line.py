@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from fastapi import WebSocket
 from loguru import logger
+from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 
+from bot.anteroom import Anteroom
 from bot.conversation import Conversation
 from bot.events import ImpossibleEvent, StreamEnded, StreamStarted
 from bot.ledger import Ledger
@@ -17,8 +19,14 @@ from bot.start import Start
 from bot.switchboard import Switchboard
 from bot.telephony import TwilioTelephony
 from bot.tokens import StreamTokens
+from bot.tools import call_tools
 from bot.twiml import Addresses
-from pipelines import Credentials, PipelineConfig
+from bot.wire import WebSocketWire, Wire
+from pipelines import Credentials, Leg, PipelineConfig, build_leg
+from pipelines.toolbox import business_tools
+
+PREPARED_AT_ONCE = 50
+"""How many model sessions may be open for streams that have not started. A call takes one for a second at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,8 @@ class Line:
     policy: Policy
     pipeline: PipelineConfig
     switchboard: Switchboard
+    tools: ToolsSchema
+    anteroom: Anteroom
 
     async def converse(self, websocket: WebSocket, start: Start) -> bool:
         """Put the bot on a media stream until the stream ends.
@@ -47,7 +57,7 @@ class Line:
             if session is None:
                 logger.warning("the stream is refused: its token opens nothing")
                 return False
-            await self._talk(websocket, start, session)
+            await self._talk(WebSocketWire(websocket), start, session)
             return True
 
     async def converse_unannounced(self, websocket: WebSocket, start: Start) -> None:
@@ -58,21 +68,19 @@ class Line:
             session = await self.switchboard.find(start.call_sid)
             if session is not None:
                 await session.apply(StreamStarted(at=self.switchboard.now(), leg=session.call.leg))
-                await self._talk(websocket, start, session)
+                await self._talk(WebSocketWire(websocket), start, session)
 
-    async def _talk(self, websocket: WebSocket, start: Start, session: Session) -> None:
+    async def _talk(self, wire: Wire, start: Start, session: Session) -> None:
         leg = session.call.leg
         try:
             conversation = Conversation(
-                websocket,
+                wire,
                 start.stream_sid,
                 session,
                 policy=self.policy,
                 pipeline=self.pipeline,
-                credentials=Credentials(
-                    self.settings.openai_api_key.get_secret_value(),
-                    self.settings.openai_realtime_url,
-                ),
+                leg=self.anteroom.take(session.sid, leg),
+                tools=self.tools,
             )
             await conversation.run()
         finally:
@@ -94,16 +102,25 @@ async def open_line(configuration: Configuration) -> AsyncIterator[Line]:
         api_key=api_key,
         api_url=settings.twilio_api_url,
     )
+    tools = ToolsSchema([*call_tools(configuration.policy), *business_tools(configuration.pipeline)])
+    credentials = Credentials(settings.openai_api_key.get_secret_value(), settings.openai_realtime_url)
+
+    def build() -> Leg:
+        return build_leg(configuration.pipeline, credentials, tools)
+
+    anteroom = Anteroom(build, places=PREPARED_AT_ONCE)
     switchboard = Switchboard(
         policy=configuration.policy,
         ledger=ledger,
         telephony=telephony,
         addresses=Addresses(settings.public_url),
         tokens=StreamTokens.from_auth_token(auth_token),
+        on_stream_expected=anteroom.prepare,
     )
     try:
-        yield Line(settings, configuration.policy, configuration.pipeline, switchboard)
+        yield Line(settings, configuration.policy, configuration.pipeline, switchboard, tools, anteroom)
     finally:
+        await anteroom.close()
         await switchboard.close()
         await telephony.close()
         await ledger.close()

@@ -1,34 +1,25 @@
 """Twilio's media stream as a Pipecat transport: µ-law, marks, `stop`, and whatever else arrives on the socket.
 
 Pipecat's own serializer drops marks and `stop`, raises on malformed messages (which ends the call) and hangs up
-the caller when the pipeline ends. This one does none of that.
+the caller when the pipeline ends. Its transport makes frames of every 20 ms and sends audio no faster than it is heard.
+This one hands the caller's audio straight to a model that takes it as it comes, and leaves the playing to Twilio.
 """
 
 import asyncio
 import binascii
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import WebSocket
+import orjson
 from loguru import logger
-from pipecat.frames.frames import (
-    Frame,
-    InterruptionFrame,
-    OutputAudioRawFrame,
-    OutputTransportMessageFrame,
-    OutputTransportMessageUrgentFrame,
-    SystemFrame,
-    TTSStartedFrame,
-)
+from pipecat.frames.frames import Frame, StartFrame, SystemFrame
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.serializers.twilio import TwilioFrameSerializer
-from pipecat.transports.websocket.fastapi import (
-    FastAPIWebsocketOutputTransport,
-    FastAPIWebsocketParams,
-    FastAPIWebsocketTransport,
-)
+from pipecat.transports.base_transport import BaseTransport
 
-from bot.playout import Playout
+from bot.speech import TwilioOutput
+from bot.wire import Wire
 
 SAMPLE_RATE = 8000
 """Hz. The only rate that Media Streams have."""
@@ -56,119 +47,155 @@ class StreamStoppedFrame(SystemFrame):
 
 
 class TwilioSerializer(TwilioFrameSerializer):
-    """Twilio's messages ↔ frames. Nothing that arrives can raise."""
+    """Twilio's messages → frames, and a `clear`. Nothing that arrives can raise."""
 
-    def __init__(self, stream_sid: str, call_sid: str, playout: Playout) -> None:
+    def __init__(self, stream_sid: str, call_sid: str) -> None:
         """Serve one stream.
 
         Args:
             stream_sid: The stream's SID, as `start` gave it.
             call_sid: The call's SID.
-            playout: Told of every clear and every mark that comes back.
         """
         params = TwilioFrameSerializer.InputParams(auto_hang_up=False)
         super().__init__(stream_sid=stream_sid, call_sid=call_sid, params=params)
-        self._playout = playout
-
-    def mark(self, name: str) -> str:
-        """The message that asks for a mark behind what has been sent."""
-        return json.dumps({"event": "mark", "streamSid": self._stream_sid, "mark": {"name": name}})
-
-    async def serialize(self, frame: Frame) -> str | bytes | None:
-        """Frame → message; see the base class."""
-        if isinstance(frame, InterruptionFrame):
-            self._playout.cleared()
-        return await super().serialize(frame)
 
     async def deserialize(self, data: str | bytes) -> Frame | None:
-        """Message → frame; None for what we do not use or cannot read."""
-        message = _read(data)
+        """Message → frame; None for what we do not use or cannot read. Marks come without what they prove."""
+        message = read_message(data)
         match message.get("event"):
-            case "media" | "dtmf" as event:
-                if not isinstance(message.get(event), dict):
-                    return None
+            case "media" | "dtmf" as event if isinstance(message.get(event), dict):
                 try:
                     return await super().deserialize(data)
                 except (ValueError, TypeError, binascii.Error):
                     return None  # a payload that is not base64, a digit that is not a string
-            case "mark" if isinstance(message.get("mark"), dict):
-                name = message["mark"].get("name")
-                if isinstance(name, str):
-                    return MarkFrame(mark=name, heard=self._playout.echoed(name))
+            case "mark" if isinstance(message.get("mark"), dict) and isinstance(message["mark"].get("name"), str):
+                return MarkFrame(mark=message["mark"]["name"])
             case "stop":
                 return StreamStoppedFrame()
         return None
 
 
-def _read(data: str | bytes) -> dict[str, Any]:
+def read_message(data: str | bytes) -> dict[str, Any]:
     """A message of Twilio's; an empty one for anything else."""
     if isinstance(data, bytes) or len(data) > LONGEST_MESSAGE:
         logger.warning("a message that Twilio does not send ({} long) is ignored", len(data))
         return {}
     try:
-        message = json.loads(data)
-    except (ValueError, RecursionError):
+        message = orjson.loads(data)
+    except ValueError:
         return {}
     return message if isinstance(message, dict) else {}
 
 
-class _TwilioOutput(FastAPIWebsocketOutputTransport):
-    """Sends audio at the pace at which it is heard, with marks in it, and knows where each utterance begins."""
+class TwilioInput(FrameProcessor):
+    """Reads the stream. Audio goes to whoever hears it as it comes; the rest, and audio for others, becomes frames."""
 
-    _playout: Playout
-    _serializer: TwilioSerializer
+    def __init__(
+        self,
+        wire: Wire,
+        serializer: TwilioSerializer,
+        output: TwilioOutput,
+        *,
+        hear: Callable[[str], None] | None,
+        on_end: Callable[[], None],
+    ) -> None:
+        """Read from a socket whose `start` has been read.
 
-    def follow(self, playout: Playout, serializer: TwilioSerializer) -> None:
-        self._playout = playout
+        Args:
+            wire: The socket.
+            serializer: Makes frames of messages.
+            output: Told which marks came back.
+            hear: Takes the caller's audio; without it, audio becomes frames.
+            on_end: Told when the socket has ended.
+        """
+        super().__init__(name="TwilioInput")
+        self._wire = wire
         self._serializer = serializer
+        self._out = output
+        self._hear = hear
+        self._on_end = on_end
+        self._messages: asyncio.Queue[str | bytes] = asyncio.Queue()
 
-    async def write_transport_frame(self, frame: Frame) -> None:
-        # Called in order with the audio: this utterance's audio follows, or has all been sent.
-        if isinstance(frame, TTSStartedFrame):
-            self._playout.begin(frame.id)
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Start with the pipeline, and let everything else pass."""
+        await super().process_frame(frame, direction)
+        await self.push_frame(frame, direction)
+        if isinstance(frame, StartFrame):
+            self._reading = self.create_task(self._read(), "read")
+            self._pushing = self.create_task(self._push(), "push")
 
-    async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
-        if self._client.is_closing or not self._client.is_connected:
-            return False
-        if not await self._write_frame(frame):
-            return False
-        mark = self._playout.sent(1000 * len(frame.audio) / (2 * SAMPLE_RATE))
-        if mark is not None:
-            await self._client.send(self._serializer.mark(mark))
-        await self._write_audio_sleep()
-        return True
+    async def cleanup(self) -> None:
+        """Stop reading."""
+        await super().cleanup()
+        for task in (self._reading, self._pushing):
+            await self.cancel_task(task)
 
-    async def send_message(self, frame: OutputTransportMessageFrame | OutputTransportMessageUrgentFrame) -> None:
-        # The only message that our pipeline sends is a mark by name.
-        await self._client.send(self._serializer.mark(self._playout.mark(frame.message["mark"])))
+    async def _read(self) -> None:
+        await self._wire.receive(self._take)
+        self._on_end()
+
+    def _take(self, data: str | bytes) -> None:
+        """One message. Fifty a second of them are audio."""
+        if self._hear is not None:
+            message = read_message(data)
+            if message.get("event") == "media":
+                if (payload := _audio(message)) is not None:
+                    self._hear(payload)
+                return
+        self._messages.put_nowait(data)
+
+    async def _push(self) -> None:
+        while True:
+            frame = await self._serializer.deserialize(await self._messages.get())
+            if isinstance(frame, MarkFrame):
+                frame.heard = self._out.mark_came_back(frame.mark)
+            if frame is not None:
+                await self.push_frame(frame)
 
 
-class TwilioTransport(FastAPIWebsocketTransport):
-    """Pipecat's WebSocket transport on one Twilio media stream."""
+def _audio(message: dict[str, Any]) -> str | None:
+    """The payload of a `media` message, if it is base64."""
+    media = message.get("media")
+    payload = media.get("payload") if isinstance(media, dict) else None
+    if not isinstance(payload, str):
+        return None
+    try:
+        binascii.a2b_base64(payload, strict_mode=True)
+    except ValueError:
+        return None
+    return payload
 
-    def __init__(self, websocket: WebSocket, stream_sid: str, call_sid: str) -> None:
+
+class TwilioTransport(BaseTransport):
+    """One Twilio media stream."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        stream_sid: str,
+        call_sid: str,
+        *,
+        hear: Callable[[str], None] | None = None,
+        on_end: Callable[[], None],
+    ) -> None:
         """Serve an accepted socket whose `start` has been read.
 
         Args:
-            websocket: The socket.
+            wire: The socket.
             stream_sid: The stream's SID.
             call_sid: The call's SID.
+            hear: Takes the caller's audio as it comes, µ-law in base64; without it, audio becomes frames.
+            on_end: Told when the socket has ended.
         """
-        self.playout = Playout(asyncio.get_running_loop().time)
-        serializer = TwilioSerializer(stream_sid, call_sid, self.playout)
-        params = FastAPIWebsocketParams(
-            audio_in_enabled=True,
-            audio_out_enabled=True,
-            audio_out_end_silence_secs=0,
-            serializer=serializer,
-        )
-        super().__init__(websocket, params)
-        self._output = _TwilioOutput(self, self._client, self._params, name=self._output_name)
-        self._output.follow(self.playout, serializer)
+        super().__init__()
+        serializer = TwilioSerializer(stream_sid, call_sid)
+        self._output = TwilioOutput(wire, stream_sid)
+        self._input = TwilioInput(wire, serializer, self._output, hear=hear, on_end=on_end)
 
+    def input(self) -> TwilioInput:
+        """What comes from the caller."""
+        return self._input
 
-def mark_behind_audio(name: str) -> OutputTransportMessageFrame:
-    """The frame that asks for a mark behind all audio that is queued; a barge-in does not drop it."""
-    frame = OutputTransportMessageFrame(message={"mark": name})
-    frame.interruptible = False
-    return frame
+    def output(self) -> TwilioOutput:
+        """What goes to the caller; also the caller's `pipelines.Earpiece`."""
+        return self._output

@@ -28,6 +28,7 @@ class Switchboard:
         telephony: Telephony,
         addresses: Addresses,
         tokens: StreamTokens,
+        on_stream_expected: Callable[[str, int], None] = lambda sid, leg: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Compose it.
@@ -38,6 +39,7 @@ class Switchboard:
             telephony: Twilio's REST.
             addresses: Our own addresses as Twilio sees them.
             tokens: The maker of stream tokens.
+            on_stream_expected: Told of the CallSid and leg of a stream that Twilio is about to open.
             clock: Unix seconds.
         """
         self.policy = policy
@@ -45,6 +47,7 @@ class Switchboard:
         self.addresses = addresses
         self._telephony = telephony
         self._tokens = tokens
+        self._on_stream_expected = on_stream_expected
         self._clock = clock
         self._sessions: dict[str, Session] = {}
         self._finding = asyncio.Lock()
@@ -160,4 +163,6 @@ class Switchboard:
         token = ""
         if isinstance(order, ConnectBot):
             token = self._tokens.make(call.sid, order.leg, self.now())
+            if call.phase is Phase.CONNECTING:
+                self._on_stream_expected(call.sid, order.leg)
         return document(order, call, self.policy, self.addresses, token=token)

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field
 
+from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
+
 from pipelines.config import PipelineConfig
-from pipelines.legs import Heard, Leg
+from pipelines.legs import Earpiece, Leg
 from pipelines.realtime import RealtimeLeg
 
-__all__ = ["Credentials", "Heard", "Leg", "PipelineConfig", "build_leg"]
+__all__ = ["Credentials", "Earpiece", "Leg", "PipelineConfig", "build_leg"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,17 +20,17 @@ class Credentials:
     """Without a query, e.g. `wss://api.openai.com/v1/realtime`."""
 
 
-def build_leg(config: PipelineConfig, credentials: Credentials, heard: Heard) -> Leg:
+def build_leg(config: PipelineConfig, credentials: Credentials, tools: ToolsSchema) -> Leg:
     """The model leg that a pipeline's settings describe.
 
     Args:
         config: The settings.
         credentials: The vendors' keys and addresses.
-        heard: How much of the bot's speech the caller has heard.
+        tools: What the model may call.
     """
     return RealtimeLeg(
         config,
         api_key=credentials.openai_api_key,
         url=credentials.openai_realtime_url,
-        heard=heard,
+        tools=tools,
     )

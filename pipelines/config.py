@@ -137,6 +137,9 @@ class PipelineConfig(Section):
     noise_reduction: Literal["near_field", "far_field"] | None = None
     """`near_field` for callers with a phone at the ear, `far_field` for a speakerphone."""
 
+    audio: Literal["pcmu", "pcm"] = "pcmu"
+    """How sound travels to the model: `pcmu` as the telephone has it, `pcm` at 24 kHz for models that want that."""
+
     speed: float = Field(default=1.0, ge=0.25, le=1.5)
     """How fast the bot speaks; 1 is normal."""
 

@@ -6,15 +6,24 @@ from typing import Protocol
 from pipecat.processors.frame_processor import FrameProcessor
 
 
-class Heard(Protocol):
-    """How much of the bot's speech the caller has heard."""
+class Earpiece(Protocol):
+    """The caller's ear. Positions are milliseconds of audio since the stream began."""
 
-    def position(self) -> tuple[int | None, int]:
-        """The utterance that is being played and the milliseconds of it that were heard.
-
-        An utterance is named by the `id` of the `TTSStartedFrame` that began it; None before the first.
-        """
+    @property
+    def sent_ms(self) -> float:
+        """How much was sent to the caller's telephone, which plays it in its own time."""
         ...
+
+    @property
+    def heard_ms(self) -> float:
+        """Up to where the caller has heard it."""
+        ...
+
+    def play(self, payload: str, duration_ms: float) -> None:
+        """Play µ-law of 8 kHz, in base64, behind what was sent before."""
+
+    def clear(self) -> None:
+        """Throw away what was sent and not heard."""
 
 
 class Leg(Protocol):
@@ -24,6 +33,27 @@ class Leg(Protocol):
     def stages(self) -> Sequence[FrameProcessor]:
         """In pipeline order."""
         ...
+
+    @property
+    def takes_frames(self) -> bool:
+        """Whether its processors take the caller's audio as frames; otherwise `hear` takes it as it comes."""
+        ...
+
+    async def open(self) -> None:
+        """Do ahead of the pipeline what takes time, such as connecting. It may be called once, or not at all.
+
+        Raises:
+            OSError: The model cannot be reached. The leg may be used all the same and tells the pipeline so.
+        """
+
+    async def close(self) -> None:
+        """Undo `open`, for a leg that is not used after all."""
+
+    def speak_to(self, earpiece: Earpiece) -> None:
+        """Give it the caller's ear, before the pipeline starts."""
+
+    def hear(self, payload: str) -> None:
+        """Take 20 ms of the caller's audio: µ-law of 8 kHz in base64. The text is checked to be that."""
 
     def listen(self, on: bool) -> None:
         """Whether the model hears the caller."""

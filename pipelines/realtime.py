@@ -1,45 +1,73 @@
 """The speech-to-speech leg on OpenAI's Realtime API: Pipecat's service, with what a telephone call needs of it.
 
-Pipecat's service truncates by the wall clock, stops reading at the first error event of any kind, and ends in silence
-when its socket closes. The methods overridden here are private to it; a contract test fails when they move.
+Pipecat's service turns every 20 ms of sound into frames and events, truncates by the wall clock, stops reading at the
+first error event of any kind, and ends in silence when its socket closes. Here sound goes straight between the line and
+the model's socket, and everything else stays Pipecat's. The methods overridden here are private to it; a contract
+test fails when they move.
 """
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from loguru import logger
-from pipecat.frames.frames import (
-    Frame,
-    LLMMessagesAppendFrame,
-    TTSAudioRawFrame,
-    TTSStartedFrame,
-)
+from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
+from pipecat.frames.frames import LLMMessagesAppendFrame, TTSStartedFrame, TTSTextFrame
 from pipecat.processors.aggregators.llm_context import LLMContextMessage
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.openai.realtime import events
-from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
+from pipecat.services.openai.realtime.llm import CurrentAudioResponse, OpenAIRealtimeLLMService
+from pipecat.utils.text.base_text_aggregator import TextType
+from pydantic import ValidationError
 
+from pipelines.codecs import Codec, Mulaw, Pcm
 from pipelines.config import PipelineConfig
-from pipelines.legs import Heard
+from pipelines.legs import Earpiece
+from pipelines.model_socket import ModelSocket
 
 HEARD_TOLERANCE_MS = 20
-"""An item of which at most this much is missing was heard to its end: resampling and chunks round."""
+"""An item of which at most this much is missing was heard to its end: filters and chunks round."""
+
+KEPT_UNTIL_READY = 250
+"""How many pieces of the caller's audio wait for a session that is not ready: 5 s."""
+
+PASSED_ON = frozenset(
+    {
+        "session.created",
+        "session.updated",
+        "response.created",
+        "response.output_audio.delta",
+        "conversation.item.added",
+        "conversation.item.done",
+        "conversation.item.input_audio_transcription.completed",
+        "conversation.item.retrieved",
+        "response.done",
+        "input_audio_buffer.speech_started",
+        "input_audio_buffer.speech_stopped",
+        "response.output_text.delta",
+        "response.output_audio_transcript.delta",
+        "response.function_call_arguments.done",
+        "error",
+    }
+)
+"""The events that Pipecat's service acts on, but for the caller's half-finished transcripts, which nobody reads."""
 
 SESSION_OVER = {"session_expired", "invalid_api_key", "insufficient_quota", "billing_hard_limit_reached"}
 """Error codes after which the session gives no more answers."""
 
 
 @dataclass(slots=True)
-class _Segment:
-    """The audio of one item within an utterance."""
+class _Spoken:
+    """The audio of one item of the conversation, as it was sent to the caller."""
 
-    utterance: int
     item_id: str
     content_index: int
     start_ms: float
-    """Where it begins in the utterance."""
+    """Where it begins on the line."""
 
     duration_ms: float = 0.0
 
@@ -47,14 +75,17 @@ class _Segment:
 class RealtimeLeg(OpenAIRealtimeLLMService):
     """A `Leg` on OpenAI's Realtime API."""
 
-    def __init__(self, config: PipelineConfig, *, api_key: str, url: str, heard: Heard) -> None:
-        """Prepare the session; the pipeline opens it.
+    takes_frames = False
+    """See `Leg`."""
+
+    def __init__(self, config: PipelineConfig, *, api_key: str, url: str, tools: ToolsSchema) -> None:
+        """Prepare the session; `open` or the pipeline opens it.
 
         Args:
             config: The pipeline's settings.
             api_key: OpenAI's API key.
             url: The Realtime API's address, without a query.
-            heard: How much of the bot's speech the caller has heard.
+            tools: What the model may call; the context that the pipeline brings has the same.
         """
         super().__init__(
             api_key=api_key,
@@ -62,19 +93,54 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
             settings=OpenAIRealtimeLLMService.Settings(
                 model=config.model,
                 system_instruction=config.system_instruction,
-                session_properties=_session(config),
+                session_properties=_session(config, tools),
             ),
         )
-        self._heard = heard
         self._log = config.log
-        self._segments: list[_Segment] = []
-        self._utterance = 0
-        self._utterance_ms = 0.0
+        self._codec: Codec = Mulaw() if config.audio == "pcmu" else Pcm()
+        self._earpiece: Earpiece | None = None
+        self._opening: asyncio.Task[ModelSocket] | None = None
+        self._session_sent: dict[str, Any] | None = None
+        self._early: deque[bytes] = deque(maxlen=KEPT_UNTIL_READY)
+        self._spoken: list[_Spoken] = []
+        self._responding = ""
+        self._cut_off = ""
+        """The response that the caller interrupted: what still comes of it is not played."""
+
+    # --- Leg ---------------------------------------------------------------------------------------
 
     @property
     def stages(self) -> Sequence[FrameProcessor]:
         """See `Leg`."""
         return (self,)
+
+    async def open(self) -> None:
+        """See `Leg`. Connects, and sends instructions and tools, once; later calls wait for the first."""
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open())
+        self._websocket = await asyncio.shield(self._opening)
+
+    async def close(self) -> None:
+        """See `Leg`."""
+        if self._opening is not None:
+            self._opening.cancel()
+            (socket,) = await asyncio.gather(self._opening, return_exceptions=True)
+            if isinstance(socket, ModelSocket):
+                await socket.close()
+
+    def speak_to(self, earpiece: Earpiece) -> None:
+        """See `Leg`."""
+        self._earpiece = earpiece
+
+    def hear(self, payload: str) -> None:
+        """See `Leg`."""
+        if self._audio_input_paused or not (audio := self._codec.to_model(payload)):
+            return
+        append = b'{"type":"input_audio_buffer.append","audio":"%b"}' % audio.encode()
+        if self._api_session_ready and self._websocket is not None:
+            self._websocket.send_now(append)
+        else:
+            self._early.append(append)
 
     def listen(self, on: bool) -> None:
         """See `Leg`."""
@@ -85,63 +151,70 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         message: LLMContextMessage = {"role": "developer", "content": instruction}
         await self.queue_frame(LLMMessagesAppendFrame([message], run_llm=True))
 
-    # --- truncation to what was heard --------------------------------------------------------------
+    # --- the session -------------------------------------------------------------------------------
 
-    async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
-        """Keep account of which item each stretch of audio belongs to."""
-        if isinstance(frame, TTSStartedFrame):
-            self._utterance, self._utterance_ms = frame.id, 0.0
-        elif isinstance(frame, TTSAudioRawFrame):
-            self._account(1000 * len(frame.audio) / (2 * frame.sample_rate))
-        await super().push_frame(frame, direction)
+    async def _open(self) -> ModelSocket:
+        socket = await ModelSocket.connect(
+            self.base_url,
+            await self._auth_headers(),
+            handlers={
+                "response.output_audio.delta": self._speak,
+                "response.done": self._response_done,
+                "input_audio_buffer.speech_started": self._caller_interrupts,
+            },
+            passed_on=PASSED_ON,
+            logged=self._log.events,
+        )
+        self._websocket = socket
+        await self._send_session_update()
+        return socket
 
-    def _account(self, duration_ms: float) -> None:
-        current = self._current_audio_response
-        if current is None:
-            return
-        last = self._segments[-1] if self._segments else None
-        key = (self._utterance, current.item_id, current.content_index)
-        if last is None or key != (last.utterance, last.item_id, last.content_index):
-            last = _Segment(*key, start_ms=self._utterance_ms)
-            self._segments.append(last)
-        last.duration_ms += duration_ms
-        self._utterance_ms += duration_ms
+    async def _connect(self) -> None:
+        """Take the session that was opened ahead, or open one."""
+        try:
+            await self.open()
+        except Exception as error:
+            self._opening = None
+            await self.push_error(f"the model cannot be reached: {error!r}", exception=error)
+        else:
+            self._receive_task = self.create_task(self._receive_task_handler())
 
-    async def _truncate_current_audio_response(self) -> None:
-        """Tell the model how much of each item the caller heard, and forget the items."""
-        utterance, heard_ms = self._heard.position()
-        segments, self._segments = self._segments, []
-        self._current_audio_response = None
-        played = [s.utterance for s in segments]
-        now = played.index(utterance) if utterance in played else 0
-        for index, segment in enumerate(segments):
-            if index < now:
-                continue  # an earlier utterance, played to its end
-            reached = heard_ms - segment.start_ms if segment.utterance == utterance else 0
-            end_ms = int(max(0, min(reached, segment.duration_ms)))
-            if segment.duration_ms - end_ms <= HEARD_TOLERANCE_MS:
-                continue
-            if self._log.timing:
-                logger.info("barge-in: {} of {:.0f} ms heard of {}", end_ms, segment.duration_ms, segment.item_id)
-            await self.send_client_event(
-                events.ConversationItemTruncateEvent(
-                    item_id=segment.item_id, content_index=segment.content_index, audio_end_ms=end_ms
-                )
-            )
+    async def _disconnect(self) -> None:
+        self._opening = None
+        self._session_sent = None
+        await super()._disconnect()
 
-    # --- errors and the end of the session ---------------------------------------------------------
+    async def send_client_event(self, event: events.ClientEvent) -> None:
+        """Send an event; a session update only when it says something new."""
+        if isinstance(event, events.SessionUpdateEvent):
+            session = event.session.model_dump(exclude_none=True)
+            if session == self._session_sent:
+                return
+            self._session_sent = session
+        await super().send_client_event(event)
+
+    async def _handle_evt_session_updated(self, evt: events.SessionUpdatedEvent) -> None:
+        """The session is as we asked for: now it can have what the caller has said so far."""
+        while self._early and self._websocket is not None:
+            self._websocket.send_now(self._early.popleft())
+        await super()._handle_evt_session_updated(evt)
 
     async def _receive_task_handler(self) -> None:
         """Read until the session ends; an end that we did not ask for is an error, never silence."""
-        if self._log.events and self._websocket is not None:
-            self._websocket = _Logged(self._websocket, frozenset(self._log.events))
-        try:
-            await super()._receive_task_handler()
-        except Exception as error:
-            await self.push_error(f"the model's session broke: {error!r}", exception=error)
-        else:
-            if not self._disconnecting:
-                await self.push_error("the model's session ended")
+        socket = self._websocket
+        while socket is not None and socket.ended is None:
+            try:
+                await super()._receive_task_handler()
+            except ValidationError as error:
+                logger.warning("an event of the model is passed over: {}", error)
+                continue
+            except Exception as error:
+                await self.push_error(f"the model's session broke: {error!r}", exception=error)
+                return
+            if socket.ended is None:
+                return  # an error event ended it, and has been told
+        if socket is not None and not self._disconnecting:
+            await self.push_error(socket.ended or "the model's session ended")
 
     async def _maybe_handle_evt_retrieve_conversation_item_error(self, evt: events.ErrorEvent) -> bool:
         """Called first for every error event; True keeps the session going.
@@ -155,26 +228,86 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
             return True
         return False
 
+    # --- what the model says, in the socket's own callback ------------------------------------------
 
-class _Logged:
-    """The model's socket, with the chosen kinds of server events written to the log, without their content."""
+    def _speak(self, event: dict[str, Any]) -> bool:
+        """Play a piece of speech. The first of each item goes on to Pipecat, which shall know that it has begun."""
+        if event["response_id"] == self._cut_off or self._earpiece is None:
+            return True
+        payload, duration_ms = self._codec.to_line(event["delta"])
+        self._responding = event["response_id"]
+        last = self._spoken[-1] if self._spoken else None
+        item = (event["item_id"], event["content_index"])
+        begins = last is None or item != (last.item_id, last.content_index)
+        if last is None or begins:
+            heard_ms = self._earpiece.heard_ms
+            self._spoken = [s for s in self._spoken if s.start_ms + s.duration_ms > heard_ms]
+            last = _Spoken(*item, start_ms=self._earpiece.sent_ms)
+            self._spoken.append(last)
+        last.duration_ms += duration_ms
+        if payload:
+            self._earpiece.play(payload, duration_ms)
+        return not begins
 
-    def __init__(self, websocket: Any, kinds: frozenset[str]) -> None:
-        self._websocket = websocket
-        self._kinds = kinds
+    def _response_done(self, event: dict[str, Any]) -> bool:
+        tail = self._codec.end()
+        if tail and self._earpiece is not None and self._responding != self._cut_off:
+            self._earpiece.play(tail, 0)
+        return False
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._websocket, name)
+    def _caller_interrupts(self, event: dict[str, Any]) -> bool:
+        """Stop the line, and tell the model how much of each item the caller has heard.
 
-    async def __aiter__(self) -> AsyncIterator[Any]:
-        async for message in self._websocket:
-            kind = json.loads(message).get("type")
-            if kind in self._kinds:
-                logger.info("model event {}", kind)
-            yield message
+        The model has cancelled its response by itself (OpenAI: voice activity detection, `interrupt_response`).
+        """
+        if self._earpiece is None:
+            return False
+        heard_ms = self._earpiece.heard_ms
+        self._earpiece.clear()
+        self._codec.end()
+        self._cut_off = self._responding
+        spoken, self._spoken = self._spoken, []
+        for item in spoken:
+            end_ms = int(max(0.0, min(heard_ms - item.start_ms, item.duration_ms)))
+            if item.duration_ms - end_ms <= HEARD_TOLERANCE_MS:
+                continue
+            if self._log.timing:
+                logger.info("barge-in: {} of {:.0f} ms heard of {}", end_ms, item.duration_ms, item.item_id)
+            event = {
+                "type": "conversation.item.truncate",
+                "item_id": item.item_id,
+                "content_index": item.content_index,
+                "audio_end_ms": end_ms,
+            }
+            if self._websocket is not None:
+                self._websocket.send_now(json.dumps(event).encode())
+        return False
+
+    # --- and the rest of it, in Pipecat's own order ---------------------------------------------------
+
+    async def _handle_evt_audio_delta(self, evt: events.ResponseAudioDelta) -> None:
+        """Note that an item has begun to be spoken; its sound is on the line already."""
+        if self._current_audio_response is None:
+            now_ms = int(time.time() * 1000)
+            self._current_audio_response = CurrentAudioResponse(evt.item_id, evt.content_index, now_ms)
+            await self.push_frame(TTSStartedFrame())
+
+    async def _handle_evt_response_done(self, evt: events.ResponseDone) -> None:
+        await super()._handle_evt_response_done(evt)
+        self._current_audio_response = None
+
+    async def _truncate_current_audio_response(self) -> None:
+        """Done where `speech_started` arrived."""
+        self._current_audio_response = None
+
+    async def _push_output_transcript_text_frames(self, text: str) -> None:
+        """What is said goes into the context as it is heard; nobody else reads it."""
+        frame = TTSTextFrame(text, TextType.SENTENCE)
+        frame.includes_inter_frame_spaces = True
+        await self.push_frame(frame)
 
 
-def _session(config: PipelineConfig) -> events.SessionProperties:
+def _session(config: PipelineConfig, tools: ToolsSchema) -> events.SessionProperties:
     turns = config.turn_detection
     detection = (
         events.SemanticTurnDetection(eagerness=turns.eagerness)
@@ -186,16 +319,19 @@ def _session(config: PipelineConfig) -> events.SessionProperties:
         )
     )
     noise = config.noise_reduction
+    audio_format = events.PCMUAudioFormat() if config.audio == "pcmu" else events.PCMAudioFormat()
     return events.SessionProperties(
         output_modalities=["audio"],
         audio=events.AudioConfiguration(
             input=events.AudioInput(
+                format=audio_format,
                 transcription=events.InputAudioTranscription(
                     model=config.transcription.model, language=config.language
                 ),
                 noise_reduction=events.InputAudioNoiseReduction(type=noise) if noise else None,
                 turn_detection=detection,
             ),
-            output=events.AudioOutput(voice=config.voice, speed=config.speed),
+            output=events.AudioOutput(format=audio_format, voice=config.voice, speed=config.speed),
         ),
+        tools=tools,
     )

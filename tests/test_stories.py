@@ -1,7 +1,11 @@
-"""Every story of the sandbox holds, all at once through one server process: twenty calls, none touching another."""
+"""Every story of the sandbox holds, all at once through one server process: twenty calls, none touching another.
+
+Once with µ-law at the model, once with PCM.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -20,10 +24,21 @@ async def play(stage: Stage, name: str, *, after: float) -> Played:
     return await stage.play(name, load(name))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def played(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Played]]:
+def pipeline(folder: Path, audio: str) -> str:
+    """Ours, with the sound that the model shall have."""
+    shipped = Path("pipelines/openai_realtime.yaml").read_text()
+    path = folder / f"{audio}.yaml"
+    path.write_text(shipped.replace("audio: pcmu", f"audio: {audio}"))
+    assert f"audio: {audio}" in path.read_text()
+    return str(path)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["pcmu", "pcm"])
+async def played(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[list[Played]]:
     folder = tmp_path_factory.mktemp("stories")
-    async with Stage() as stage, server_process(stage, folder):
+    async with Stage() as stage, server_process(stage, folder, PIPELINE=pipeline(folder, request.param)):
         yield await asyncio.gather(*(play(stage, name, after=0.1 * n) for n, name in enumerate(ROUND)))
     assert "record is late" not in (folder / "server.log").read_text()
 

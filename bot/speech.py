@@ -1,0 +1,240 @@
+"""The bot's speech on its way to the caller: sent at once, played by Twilio, followed by marks.
+
+Twilio has the audio as soon as we do, so nobody hears it when a server stands still for a moment. In return nothing
+here takes "sent" for "heard": a frame that comes behind speech goes on when a mark has shown that the caller has heard
+that speech, and what the bot says reaches the context word by word, as it is heard.
+"""
+
+import asyncio
+import audioop
+import json
+from base64 import b64encode
+from collections import deque
+from dataclasses import dataclass
+
+from pipecat.audio.utils import create_stream_resampler
+from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    Frame,
+    InterruptionFrame,
+    LLMFullResponseStartFrame,
+    OutputAudioRawFrame,
+    OutputTransportMessageFrame,
+    StartFrame,
+    SystemFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from bot.playout import Playout
+from bot.wire import Wire
+
+LINE_HZ = 8000
+
+
+@dataclass(slots=True)
+class _Utterance:
+    """A stretch of speech and how many characters it says. Where a word lies in it is taken in proportion."""
+
+    start_ms: float
+    end_ms: float | None = None
+    """None while it is being spoken."""
+
+    characters: int = 0
+
+
+@dataclass(slots=True)
+class _Held:
+    """A frame that waits until the caller has heard what comes before it."""
+
+    frame: Frame
+    at_ms: float
+    utterance: _Utterance | None = None
+    """For words: where they belong; they end after so many of its characters."""
+
+    characters: int = 0
+
+    def due_ms(self, sent_ms: float) -> float:
+        """When the caller will have heard it, on the line's own time."""
+        if self.utterance is None:
+            return self.at_ms
+        start_ms, end_ms = self.utterance.start_ms, self.utterance.end_ms
+        if end_ms is None and sent_ms <= start_ms:
+            return float("inf")  # the words came before their sound
+        length_ms = (sent_ms if end_ms is None else end_ms) - start_ms
+        return start_ms + length_ms * self.characters / self.utterance.characters
+
+    def cut(self, heard_ms: float, sent_ms: float) -> bool:
+        """Leave of the words those that were heard. Returns whether there are any."""
+        if self.utterance is None or not isinstance(self.frame, TTSTextFrame):
+            return False
+        length_ms = self.due_ms(sent_ms) - self.utterance.start_ms
+        heard = int(self.characters * (heard_ms - self.utterance.start_ms) / length_ms) if length_ms > 0 else 0
+        before = self.characters - len(self.frame.text)
+        self.frame.text = self.frame.text[: max(0, heard - before)].rpartition(" ")[0]
+        return bool(self.frame.text)
+
+
+def mark_behind_audio(name: str) -> OutputTransportMessageFrame:
+    """The frame that asks for a mark behind all audio that was sent; a barge-in does not drop it."""
+    frame = OutputTransportMessageFrame(message={"mark": name})
+    frame.interruptible = False
+    return frame
+
+
+class TwilioOutput(FrameProcessor):
+    """Sends audio as it comes, and lets everything behind it go on as it is heard. A `pipelines.Earpiece`."""
+
+    def __init__(self, wire: Wire, stream_sid: str) -> None:
+        """Send to a socket whose `start` has been read.
+
+        Args:
+            wire: The socket.
+            stream_sid: The stream's SID.
+        """
+        super().__init__(name="TwilioOutput")
+        self._wire = wire
+        self._stream_sid = stream_sid
+        self._playout = Playout(asyncio.get_running_loop().time)
+        self._resampler = create_stream_resampler(clear_after_secs=None)
+        self._held: deque[_Held] = deque()
+        self._utterance = _Utterance(0.0)
+        self._speaking = False
+        self._cleared = False
+        """The line was cleared ahead of the frame that says so."""
+
+        self._news = asyncio.Event()
+
+    # --- Earpiece ----------------------------------------------------------------------------------
+
+    @property
+    def sent_ms(self) -> float:
+        """See `Earpiece`."""
+        return self._playout.sent_ms
+
+    @property
+    def heard_ms(self) -> float:
+        """See `Earpiece`."""
+        return self._playout.heard_ms
+
+    def play(self, payload: str, duration_ms: float) -> None:
+        """See `Earpiece`."""
+        self._wire.send(f'{{"event":"media","streamSid":"{self._stream_sid}","media":{{"payload":"{payload}"}}}}')
+        mark = self._playout.sent(duration_ms)
+        if mark is not None:
+            self._send_mark(mark)
+        if not self._speaking:
+            self._news.set()
+
+    def clear(self) -> None:
+        """See `Earpiece`. The frame that tells of the interruption is still to come."""
+        self._throw_away()
+        self._cleared = True
+        self._news.set()
+
+    def mark_came_back(self, name: str) -> bool:
+        """Twilio echoed a mark. Returns whether the caller has heard what was sent before it."""
+        heard = self._playout.echoed(name)
+        self._news.set()
+        return heard
+
+    # --- frames ------------------------------------------------------------------------------------
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Play, clear, hold back, or let pass."""
+        await super().process_frame(frame, direction)
+        match frame:
+            case InterruptionFrame():
+                await self._interrupted(frame, direction)
+            case _ if isinstance(frame, SystemFrame) or direction is FrameDirection.UPSTREAM:
+                await self.push_frame(frame, direction)
+                if isinstance(frame, StartFrame):
+                    self._releasing = self.create_task(self._release(), "release")
+            case OutputAudioRawFrame():
+                await self._play_frame(frame)
+            case OutputTransportMessageFrame():
+                # The only message that our pipeline sends is a mark by name.
+                self._send_mark(self._playout.mark(frame.message["mark"]))
+            case TTSTextFrame():
+                self._utterance.characters += len(frame.text)
+                self._held.append(_Held(frame, self.sent_ms, self._utterance, self._utterance.characters))
+                self._news.set()
+            case _:
+                if isinstance(frame, TTSStoppedFrame):
+                    self._play_pcm(await self._resampler.flush(), LINE_HZ)
+                    self._utterance.end_ms = self.sent_ms
+                    self._utterance = _Utterance(self.sent_ms)
+                self._hold(frame)
+
+    async def cleanup(self) -> None:
+        """Close the socket when what was to be sent is sent."""
+        await super().cleanup()
+        await self.cancel_task(self._releasing)
+        await self._wire.close()
+
+    def _hold(self, frame: Frame) -> None:
+        """Until the caller has heard what came before it. What begins an utterance can come later than its sound."""
+        if isinstance(frame, LLMFullResponseStartFrame | TTSStartedFrame):
+            self._held.append(_Held(frame, self._utterance.start_ms))
+        else:
+            if self._playout.unmarked:
+                self._send_mark(self._playout.mark())
+            self._held.append(_Held(frame, self.sent_ms))
+        self._news.set()
+
+    async def _play_frame(self, frame: OutputAudioRawFrame) -> None:
+        """Audio of a service that speaks in frames of its own rate."""
+        self._play_pcm(await self._resampler.resample(frame.audio, frame.sample_rate, LINE_HZ), LINE_HZ)
+
+    def _play_pcm(self, audio: bytes, rate: int) -> None:
+        if audio:
+            self.play(b64encode(audioop.lin2ulaw(audio, 2)).decode(), len(audio) / 2 * 1000 / rate)
+
+    async def _interrupted(self, frame: InterruptionFrame, direction: FrameDirection) -> None:
+        if self._cleared:
+            self._cleared = False
+        else:
+            self._throw_away()
+        await self.push_frame(frame, direction)
+        await self._speaks(False)
+
+    def _throw_away(self) -> None:
+        """Clear the line, and forget what waits behind audio that nobody will hear."""
+        heard_ms, sent_ms = self.heard_ms, self.sent_ms
+        self._utterance.end_ms = sent_ms
+        if self._playout.playing:
+            self._wire.send(json.dumps({"event": "clear", "streamSid": self._stream_sid}))
+            self._playout.cleared()
+        self._held = deque(
+            held
+            for held in self._held
+            if held.due_ms(sent_ms) <= heard_ms or not held.frame.interruptible or held.cut(heard_ms, sent_ms)
+        )
+        self._utterance = _Utterance(self.sent_ms)
+
+    def _send_mark(self, name: str) -> None:
+        self._wire.send(json.dumps({"event": "mark", "streamSid": self._stream_sid, "mark": {"name": name}}))
+
+    # --- as it is heard ----------------------------------------------------------------------------
+
+    async def _release(self) -> None:
+        """Let frames go on when their time has come, in order."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            if self._playout.playing:
+                await self._speaks(True)
+            while self._held and self._held[0].due_ms(self.sent_ms) <= self.heard_ms:
+                frame = self._held.popleft().frame
+                await self.push_frame(frame)
+                if isinstance(frame, TTSStoppedFrame) and not self._playout.playing:
+                    await self._speaks(False)
+
+    async def _speaks(self, speaking: bool) -> None:
+        if speaking is self._speaking:
+            return
+        self._speaking = speaking
+        await self.broadcast_frame(BotStartedSpeakingFrame if speaking else BotStoppedSpeakingFrame)
