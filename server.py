@@ -12,6 +12,7 @@ from bot.logs import set_up_logs
 from bot.settings import Configuration, load_all
 from pipelines.config import ConfigurationError
 from web.app import create_app
+from web.media_socket import MediaSocketProtocol
 
 EXIT_MISCONFIGURED = 2
 
@@ -26,6 +27,7 @@ async def serve(configuration: Configuration) -> None:
             port=settings.port,
             log_config=None,
             access_log=False,
+            ws=MediaSocketProtocol,
             ws_per_message_deflate=False,
             timeout_keep_alive=75,  # Twilio keeps connections longer than 5 s; one closed under it is a lost webhook
             server_header=False,

@@ -21,7 +21,7 @@ from bot.telephony import TwilioTelephony
 from bot.tokens import StreamTokens
 from bot.tools import call_tools
 from bot.twiml import Addresses
-from bot.wire import WebSocketWire, Wire
+from bot.wire import Wire, wire_of
 from pipelines import Credentials, Leg, PipelineConfig, build_leg
 from pipelines.toolbox import business_tools
 
@@ -57,7 +57,7 @@ class Line:
             if session is None:
                 logger.warning("the stream is refused: its token opens nothing")
                 return False
-            await self._talk(WebSocketWire(websocket), start, session)
+            await self._talk(wire_of(websocket), start, session)
             return True
 
     async def converse_unannounced(self, websocket: WebSocket, start: Start) -> None:
@@ -68,7 +68,7 @@ class Line:
             session = await self.switchboard.find(start.call_sid)
             if session is not None:
                 await session.apply(StreamStarted(at=self.switchboard.now(), leg=session.call.leg))
-                await self._talk(WebSocketWire(websocket), start, session)
+                await self._talk(wire_of(websocket), start, session)
 
     async def _talk(self, wire: Wire, start: Start, session: Session) -> None:
         leg = session.call.leg

@@ -11,6 +11,14 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 WAITING_MESSAGES = 3000
 """How many messages may wait for a Twilio that takes none: minutes of speech. Beyond, it is gone."""
 
+WIRE = "putthrough.wire"
+"""Where a server that can do better than ASGI's queue puts its `Wire` in the scope's extensions, under `wire`."""
+
+
+def wire_of(websocket: WebSocket) -> "Wire":
+    """The best way to an accepted socket that its server has."""
+    return websocket.scope.get("extensions", {}).get(WIRE, {}).get("wire") or WebSocketWire(websocket)
+
 
 class Wire(Protocol):
     """An accepted media socket."""

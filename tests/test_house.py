@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 ROOMS = ("bot", "web", "pipelines", "sandbox")
 MAY_IMPORT = {
     "server": {"web", "bot", "pipelines", "sandbox"},
-    "web": {"bot"},
+    "web": {"bot", "pipelines"},
     "bot": {"pipelines"},
     "pipelines": set[str](),
     "sandbox": set[str](),

@@ -73,5 +73,6 @@ def test_every_error_event_is_ours_to_judge_first():
 
 def test_a_response_that_has_begun_to_be_spoken_ends_with_a_frame_that_says_so():
     ending = inspect.getsource(OpenAIRealtimeLLMService._handle_evt_response_done)
-    assert "if self._current_audio_response is not None:\n            await self.push_frame(TTSStoppedFrame())" in ending
+    assert "if self._current_audio_response is not None:" in ending
+    assert "await self.push_frame(TTSStoppedFrame())" in ending
     assert CurrentAudioResponse("item", 0, 1).item_id == "item"
