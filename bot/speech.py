@@ -120,10 +120,10 @@ class TwilioOutput(FrameProcessor):
         """See `Earpiece`."""
         return self._playout.heard_ms
 
-    def play(self, payload: str, duration_ms: float) -> None:
+    def play(self, payload: str) -> None:
         """See `Earpiece`."""
         self._wire.send(f'{{"event":"media","streamSid":"{self._stream_sid}","media":{{"payload":"{payload}"}}}}')
-        mark = self._playout.sent(duration_ms)
+        mark = self._playout.sent((len(payload) // 4 * 3 - payload.count("=", -2)) * 1000 / LINE_HZ)
         if mark is not None:
             self._send_mark(mark)
         if not self._speaking:
@@ -164,7 +164,7 @@ class TwilioOutput(FrameProcessor):
                 self._news.set()
             case _:
                 if isinstance(frame, TTSStoppedFrame):
-                    self._play_pcm(await self._resampler.flush(), LINE_HZ)
+                    self._play_pcm(await self._resampler.flush())
                     self._utterance.end_ms = self.sent_ms
                     self._utterance = _Utterance(self.sent_ms)
                 self._hold(frame)
@@ -187,11 +187,11 @@ class TwilioOutput(FrameProcessor):
 
     async def _play_frame(self, frame: OutputAudioRawFrame) -> None:
         """Audio of a service that speaks in frames of its own rate."""
-        self._play_pcm(await self._resampler.resample(frame.audio, frame.sample_rate, LINE_HZ), LINE_HZ)
+        self._play_pcm(await self._resampler.resample(frame.audio, frame.sample_rate, LINE_HZ))
 
-    def _play_pcm(self, audio: bytes, rate: int) -> None:
+    def _play_pcm(self, audio: bytes) -> None:
         if audio:
-            self.play(b64encode(audioop.lin2ulaw(audio, 2)).decode(), len(audio) / 2 * 1000 / rate)
+            self.play(b64encode(audioop.lin2ulaw(audio, 2)).decode())
 
     async def _interrupted(self, frame: InterruptionFrame, direction: FrameDirection) -> None:
         if self._cleared:

@@ -2,6 +2,7 @@
 
 import audioop
 from base64 import b64decode, b64encode
+from binascii import a2b_base64
 from typing import Protocol
 
 import numpy as np
@@ -42,7 +43,7 @@ class Mulaw:
 
     def to_line(self, delta: str) -> tuple[str, float]:
         """See `Codec`."""
-        return delta, len(b64decode(delta, validate=True)) * 1000 / LINE_HZ
+        return delta, len(a2b_base64(delta, strict_mode=True)) * 1000 / LINE_HZ
 
     def end(self) -> str:
         """See `Codec`."""
@@ -68,7 +69,7 @@ class Pcm:
 
     def to_line(self, delta: str) -> tuple[str, float]:
         """See `Codec`."""
-        samples = np.frombuffer(b64decode(delta, validate=True), dtype="<i2")
+        samples = np.frombuffer(a2b_base64(delta, strict_mode=True), dtype="<i2")
         return _mulaw(self._down.resample_chunk(samples)), len(samples) * 1000 / MODEL_PCM_HZ
 
     def end(self) -> str:

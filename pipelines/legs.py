@@ -19,7 +19,7 @@ class Earpiece(Protocol):
         """Up to where the caller has heard it."""
         ...
 
-    def play(self, payload: str, duration_ms: float) -> None:
+    def play(self, payload: str) -> None:
         """Play µ-law of 8 kHz, in base64, behind what was sent before."""
 
     def clear(self) -> None:

@@ -246,13 +246,13 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
             self._spoken.append(last)
         last.duration_ms += duration_ms
         if payload:
-            self._earpiece.play(payload, duration_ms)
+            self._earpiece.play(payload)
         return not begins
 
     def _response_done(self, event: dict[str, Any]) -> bool:
         tail = self._codec.end()
         if tail and self._earpiece is not None and self._responding != self._cut_off:
-            self._earpiece.play(tail, 0)
+            self._earpiece.play(tail)
         return False
 
     def _caller_interrupts(self, event: dict[str, Any]) -> bool:

@@ -65,6 +65,9 @@ class Script:
             if acting.done():
                 acting.result()
             await asyncio.wait_for(ended, PATIENCE_SECONDS)
+        except TimeoutError as error:
+            notes = [f"{note.at:.2f} {note.lane} {note.what} {note.data}" for note in self._journal.of(call.sid)]
+            raise TimeoutError("\n".join([f"{self._story.title}: the call does not go on", *notes])) from error
         finally:
             for task in (acting, ended):
                 task.cancel()

@@ -15,12 +15,14 @@ from picows import WSAutoPingStrategy, WSCloseCode
 from picows.picows import WSProtocol  # pyright: ignore[reportAttributeAccessIssue] - not in its stubs
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from bot.media import LONGEST_MESSAGE
 from bot.wire import WIRE
 from pipelines.fast_socket import FastSocket
 
 PING_SECONDS = 20.0
 """How long a socket may be silent before it is asked whether it lives, and then again before it is given up."""
+
+LARGEST_MESSAGE = 16 * 1024 * 1024
+"""Bytes. A larger one ends the socket, and with it the bot's part in the call; smaller nonsense is passed over."""
 
 EARLY_MESSAGES = 500
 """How many messages may wait for the application. Twilio's first few do, for a moment."""
@@ -120,7 +122,7 @@ class MediaSocketProtocol(WebSocketsSansIOProtocol):
             auto_ping_reply_timeout=PING_SECONDS,
             auto_ping_strategy=WSAutoPingStrategy.PING_WHEN_IDLE,
             enable_auto_pong=True,
-            max_frame_size=2 * LONGEST_MESSAGE,
+            max_frame_size=LARGEST_MESSAGE,
             extra_headers=None,
             read_buffer_init_size=8 * 1024,
         )
