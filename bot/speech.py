@@ -28,6 +28,7 @@ from pipecat.frames.frames import (
     TTSTextFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.utils.text.base_text_aggregator import TextType
 
 from bot.playout import Playout
 from bot.wire import Wire
@@ -35,47 +36,41 @@ from bot.wire import Wire
 LINE_HZ = 8000
 
 
+WORDS_EVERY_MS = 1000.0
+"""How much speech may be heard before its words go on. At its end and at an interruption they go at once."""
+
+
 @dataclass(slots=True)
 class _Utterance:
-    """A stretch of speech and how many characters it says. Where a word lies in it is taken in proportion."""
+    """A stretch of speech and its words. Where a word lies in it is taken in proportion to the letters."""
 
     start_ms: float
     end_ms: float | None = None
     """None while it is being spoken."""
 
-    characters: int = 0
+    text: str = ""
+    told: int = 0
+    """So many of its characters have gone on."""
+
+    told_at_ms: float = 0.0
+
+    def heard(self, heard_ms: float, sent_ms: float) -> int:
+        """How many of its characters have been heard, in whole words."""
+        end_ms = sent_ms if self.end_ms is None else self.end_ms
+        if self.end_ms is not None and heard_ms >= end_ms:
+            return len(self.text)
+        if end_ms <= self.start_ms:
+            return self.told  # the words came before their sound
+        reached = int(len(self.text) * (heard_ms - self.start_ms) / (end_ms - self.start_ms))
+        return max(self.told, self.text.rfind(" ", 0, max(0, reached) + 1))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Held:
     """A frame that waits until the caller has heard what comes before it."""
 
     frame: Frame
     at_ms: float
-    utterance: _Utterance | None = None
-    """For words: where they belong; they end after so many of its characters."""
-
-    characters: int = 0
-
-    def due_ms(self, sent_ms: float) -> float:
-        """When the caller will have heard it, on the line's own time."""
-        if self.utterance is None:
-            return self.at_ms
-        start_ms, end_ms = self.utterance.start_ms, self.utterance.end_ms
-        if end_ms is None and sent_ms <= start_ms:
-            return float("inf")  # the words came before their sound
-        length_ms = (sent_ms if end_ms is None else end_ms) - start_ms
-        return start_ms + length_ms * self.characters / self.utterance.characters
-
-    def cut(self, heard_ms: float, sent_ms: float) -> bool:
-        """Leave of the words those that were heard. Returns whether there are any."""
-        if self.utterance is None or not isinstance(self.frame, TTSTextFrame):
-            return False
-        length_ms = self.due_ms(sent_ms) - self.utterance.start_ms
-        heard = int(self.characters * (heard_ms - self.utterance.start_ms) / length_ms) if length_ms > 0 else 0
-        before = self.characters - len(self.frame.text)
-        self.frame.text = self.frame.text[: max(0, heard - before)].rpartition(" ")[0]
-        return bool(self.frame.text)
 
 
 def mark_behind_audio(name: str) -> OutputTransportMessageFrame:
@@ -101,8 +96,9 @@ class TwilioOutput(FrameProcessor):
         self._playout = Playout(asyncio.get_running_loop().time)
         self._resampler = create_stream_resampler(clear_after_secs=None)
         self._held: deque[_Held] = deque()
-        self._utterance = _Utterance(0.0)
+        self._utterances: deque[_Utterance] = deque([_Utterance(0.0)])
         self._speaking = False
+        self._in_frames = False
         self._cleared = False
         """The line was cleared ahead of the frame that says so."""
 
@@ -128,6 +124,17 @@ class TwilioOutput(FrameProcessor):
             self._send_mark(mark)
         if not self._speaking:
             self._news.set()
+
+    def words(self, text: str) -> None:
+        """See `Earpiece`."""
+        self._utterances[-1].text += text
+
+    def finish(self) -> None:
+        """See `Earpiece`."""
+        self._mark_the_end()
+        self._utterances[-1].end_ms = self.sent_ms
+        self._utterances.append(_Utterance(self.sent_ms, told_at_ms=self.sent_ms))
+        self._news.set()
 
     def clear(self) -> None:
         """See `Earpiece`. The frame that tells of the interruption is still to come."""
@@ -159,14 +166,12 @@ class TwilioOutput(FrameProcessor):
                 # The only message that our pipeline sends is a mark by name.
                 self._send_mark(self._playout.mark(frame.message["mark"]))
             case TTSTextFrame():
-                self._utterance.characters += len(frame.text)
-                self._held.append(_Held(frame, self.sent_ms, self._utterance, self._utterance.characters))
-                self._news.set()
+                self.words(frame.text if frame.includes_inter_frame_spaces else f"{frame.text} ")
             case _:
-                if isinstance(frame, TTSStoppedFrame):
+                if isinstance(frame, TTSStoppedFrame) and self._in_frames:
+                    self._in_frames = False
                     self._play_pcm(await self._resampler.flush())
-                    self._utterance.end_ms = self.sent_ms
-                    self._utterance = _Utterance(self.sent_ms)
+                    self.finish()
                 self._hold(frame)
 
     async def cleanup(self) -> None:
@@ -178,15 +183,15 @@ class TwilioOutput(FrameProcessor):
     def _hold(self, frame: Frame) -> None:
         """Until the caller has heard what came before it. What begins an utterance can come later than its sound."""
         if isinstance(frame, LLMFullResponseStartFrame | TTSStartedFrame):
-            self._held.append(_Held(frame, self._utterance.start_ms))
+            self._held.append(_Held(frame, self._utterances[-1].start_ms))
         else:
-            if self._playout.unmarked:
-                self._send_mark(self._playout.mark())
+            self._mark_the_end()
             self._held.append(_Held(frame, self.sent_ms))
         self._news.set()
 
     async def _play_frame(self, frame: OutputAudioRawFrame) -> None:
         """Audio of a service that speaks in frames of its own rate."""
+        self._in_frames = True
         self._play_pcm(await self._resampler.resample(frame.audio, frame.sample_rate, LINE_HZ))
 
     def _play_pcm(self, audio: bytes) -> None:
@@ -204,16 +209,18 @@ class TwilioOutput(FrameProcessor):
     def _throw_away(self) -> None:
         """Clear the line, and forget what waits behind audio that nobody will hear."""
         heard_ms, sent_ms = self.heard_ms, self.sent_ms
-        self._utterance.end_ms = sent_ms
         if self._playout.playing:
             self._wire.send(json.dumps({"event": "clear", "streamSid": self._stream_sid}))
             self._playout.cleared()
-        self._held = deque(
-            held
-            for held in self._held
-            if held.due_ms(sent_ms) <= heard_ms or not held.frame.interruptible or held.cut(heard_ms, sent_ms)
-        )
-        self._utterance = _Utterance(self.sent_ms)
+        for utterance in self._utterances:
+            utterance.text = utterance.text[: utterance.heard(heard_ms, sent_ms)]
+            utterance.end_ms = sent_ms
+        self._utterances.append(_Utterance(self.sent_ms, told_at_ms=self.sent_ms))
+        self._held = deque(held for held in self._held if held.at_ms <= heard_ms or not held.frame.interruptible)
+
+    def _mark_the_end(self) -> None:
+        if self._playout.unmarked:
+            self._send_mark(self._playout.mark())
 
     def _send_mark(self, name: str) -> None:
         self._wire.send(json.dumps({"event": "mark", "streamSid": self._stream_sid, "mark": {"name": name}}))
@@ -227,11 +234,30 @@ class TwilioOutput(FrameProcessor):
             self._news.clear()
             if self._playout.playing:
                 await self._speaks(True)
-            while self._held and self._held[0].due_ms(self.sent_ms) <= self.heard_ms:
-                frame = self._held.popleft().frame
-                await self.push_frame(frame)
-                if isinstance(frame, TTSStoppedFrame) and not self._playout.playing:
+            while self._held and self._held[0].at_ms <= self.heard_ms:
+                held = self._held.popleft()
+                await self._tell_words(held.at_ms)
+                await self.push_frame(held.frame)
+                if isinstance(held.frame, TTSStoppedFrame) and not self._playout.playing:
                     await self._speaks(False)
+            await self._tell_words(self.heard_ms)
+
+    async def _tell_words(self, up_to_ms: float) -> None:
+        """Let the words go on that were heard, some at a time."""
+        while True:
+            utterance = self._utterances[0]
+            over = utterance.end_ms is not None and utterance.end_ms <= up_to_ms
+            if over or up_to_ms - utterance.told_at_ms >= WORDS_EVERY_MS:
+                heard = utterance.heard(up_to_ms, self.sent_ms)
+                text = utterance.text[utterance.told : heard]
+                utterance.told, utterance.told_at_ms = heard, up_to_ms
+                if text:
+                    frame = TTSTextFrame(text, TextType.SENTENCE)
+                    frame.includes_inter_frame_spaces = True
+                    await self.push_frame(frame)
+            if not over or len(self._utterances) == 1:
+                return
+            self._utterances.popleft()
 
     async def _speaks(self, speaking: bool) -> None:
         if speaking is self._speaking:

@@ -22,6 +22,12 @@ class Earpiece(Protocol):
     def play(self, payload: str) -> None:
         """Play µ-law of 8 kHz, in base64, behind what was sent before."""
 
+    def words(self, text: str) -> None:
+        """Say what is being played, in words, as far as it is known."""
+
+    def finish(self) -> None:
+        """End the utterance: what is played and said from now on is another one."""
+
     def clear(self) -> None:
         """Throw away what was sent and not heard."""
 

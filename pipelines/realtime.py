@@ -16,12 +16,11 @@ from typing import Any
 
 from loguru import logger
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
-from pipecat.frames.frames import LLMMessagesAppendFrame, TTSStartedFrame, TTSTextFrame
+from pipecat.frames.frames import LLMMessagesAppendFrame, TTSStartedFrame
 from pipecat.processors.aggregators.llm_context import LLMContextMessage
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.openai.realtime import events
 from pipecat.services.openai.realtime.llm import CurrentAudioResponse, OpenAIRealtimeLLMService
-from pipecat.utils.text.base_text_aggregator import TextType
 from pydantic import ValidationError
 
 from pipelines.codecs import Codec, Mulaw, Pcm
@@ -42,19 +41,17 @@ PASSED_ON = frozenset(
         "response.created",
         "response.output_audio.delta",
         "conversation.item.added",
-        "conversation.item.done",
         "conversation.item.input_audio_transcription.completed",
         "conversation.item.retrieved",
         "response.done",
         "input_audio_buffer.speech_started",
         "input_audio_buffer.speech_stopped",
         "response.output_text.delta",
-        "response.output_audio_transcript.delta",
         "response.function_call_arguments.done",
         "error",
     }
 )
-"""The events that Pipecat's service acts on, but for the caller's half-finished transcripts, which nobody reads."""
+"""The events that Pipecat's service acts on, but for those that nobody reads and those that are handled on arrival."""
 
 SESSION_OVER = {"session_expired", "invalid_api_key", "insufficient_quota", "billing_hard_limit_reached"}
 """Error codes after which the session gives no more answers."""
@@ -159,6 +156,7 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
             await self._auth_headers(),
             handlers={
                 "response.output_audio.delta": self._speak,
+                "response.output_audio_transcript.delta": self._words,
                 "response.done": self._response_done,
                 "input_audio_buffer.speech_started": self._caller_interrupts,
             },
@@ -249,10 +247,18 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
             self._earpiece.play(payload)
         return not begins
 
+    def _words(self, event: dict[str, Any]) -> bool:
+        if event["response_id"] != self._cut_off and self._earpiece is not None:
+            self._responding = event["response_id"]
+            self._earpiece.words(event["delta"])
+        return True
+
     def _response_done(self, event: dict[str, Any]) -> bool:
         tail = self._codec.end()
-        if tail and self._earpiece is not None and self._responding != self._cut_off:
-            self._earpiece.play(tail)
+        if self._earpiece is not None and event["response"]["id"] != self._cut_off:
+            if tail:
+                self._earpiece.play(tail)
+            self._earpiece.finish()
         return False
 
     def _caller_interrupts(self, event: dict[str, Any]) -> bool:
@@ -299,12 +305,6 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
     async def _truncate_current_audio_response(self) -> None:
         """Done where `speech_started` arrived."""
         self._current_audio_response = None
-
-    async def _push_output_transcript_text_frames(self, text: str) -> None:
-        """What is said goes into the context as it is heard; nobody else reads it."""
-        frame = TTSTextFrame(text, TextType.SENTENCE)
-        frame.includes_inter_frame_spaces = True
-        await self.push_frame(frame)
 
 
 def _session(config: PipelineConfig, tools: ToolsSchema) -> events.SessionProperties:

@@ -23,7 +23,6 @@ READING = inspect.getsource(OpenAIRealtimeLLMService._receive_task_handler)
         "_handle_evt_response_done",
         "_handle_evt_session_updated",
         "_maybe_handle_evt_retrieve_conversation_item_error",
-        "_push_output_transcript_text_frames",
         "_receive_task_handler",
         "_send_session_update",
         "_truncate_current_audio_response",
@@ -57,7 +56,11 @@ def test_the_serializer_can_be_told_not_to_hang_up_and_reads_messages():
 
 def test_exactly_the_events_that_the_service_acts_on_are_passed_on_to_it():
     acted_on = set(re.findall(r'evt\.type == "([^"]+)"', READING))
-    assert acted_on - PASSED_ON == {"conversation.item.input_audio_transcription.delta"}
+    assert acted_on - PASSED_ON == {
+        "conversation.item.done",  # tells subscribers that there are none of
+        "conversation.item.input_audio_transcription.delta",  # half-finished words
+        "response.output_audio_transcript.delta",  # handled where it arrives
+    }
     assert acted_on >= PASSED_ON
 
 
