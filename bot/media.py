@@ -18,6 +18,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.serializers.twilio import TwilioFrameSerializer
 from pipecat.transports.base_transport import BaseTransport
 
+from bot.playout import is_ours
 from bot.speech import TwilioOutput
 from bot.wire import Wire
 
@@ -60,7 +61,7 @@ class TwilioSerializer(TwilioFrameSerializer):
         super().__init__(stream_sid=stream_sid, call_sid=call_sid, params=params)
 
     async def deserialize(self, data: str | bytes) -> Frame | None:
-        """Message → frame; None for what we do not use or cannot read. Marks come without what they prove."""
+        """Message → frame; None for what we do not use or cannot read."""
         message = read_message(data)
         match message.get("event"):
             case "media" | "dtmf" as event if isinstance(message.get(event), dict):
@@ -68,8 +69,6 @@ class TwilioSerializer(TwilioFrameSerializer):
                     return await super().deserialize(data)
                 except (ValueError, TypeError, binascii.Error):
                     return None  # a payload that is not base64, a digit that is not a string
-            case "mark" if isinstance(message.get("mark"), dict) and isinstance(message["mark"].get("name"), str):
-                return MarkFrame(mark=message["mark"]["name"])
             case "stop":
                 return StreamStoppedFrame()
         return None
@@ -114,7 +113,7 @@ class TwilioInput(FrameProcessor):
         self._out = output
         self._hear = hear
         self._on_end = on_end
-        self._messages: asyncio.Queue[str | bytes] = asyncio.Queue()
+        self._news: asyncio.Queue[str | bytes | Frame] = asyncio.Queue()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Start with the pipeline, and let everything else pass."""
@@ -135,35 +134,40 @@ class TwilioInput(FrameProcessor):
         self._on_end()
 
     def _take(self, data: str | bytes) -> None:
-        """One message. Fifty a second of them are audio."""
-        if self._hear is not None:
-            message = read_message(data)
-            if message.get("event") == "media":
-                if (payload := _audio(message)) is not None:
+        """One message. Fifty a second of them are audio, and some are marks that are the output's own."""
+        message = read_message(data)
+        match message.get("event"):
+            case "media" if self._hear is not None:
+                if (payload := _text(message, "media", "payload")) is not None and _is_base64(payload):
                     self._hear(payload)
-                return
-        self._messages.put_nowait(data)
+            case "mark":
+                if (name := _text(message, "mark", "name")) is not None:
+                    heard = self._out.mark_came_back(name)
+                    if not is_ours(name):
+                        self._news.put_nowait(MarkFrame(mark=name, heard=heard))
+            case _:
+                self._news.put_nowait(data)
 
     async def _push(self) -> None:
         while True:
-            frame = await self._serializer.deserialize(await self._messages.get())
-            if isinstance(frame, MarkFrame):
-                frame.heard = self._out.mark_came_back(frame.mark)
+            news = await self._news.get()
+            frame = news if isinstance(news, Frame) else await self._serializer.deserialize(news)
             if frame is not None:
                 await self.push_frame(frame)
 
 
-def _audio(message: dict[str, Any]) -> str | None:
-    """The payload of a `media` message, if it is base64."""
-    media = message.get("media")
-    payload = media.get("payload") if isinstance(media, dict) else None
-    if not isinstance(payload, str):
-        return None
+def _text(message: dict[str, Any], part: str, key: str) -> str | None:
+    """A text within a part of a message, if there is one."""
+    inner = message.get(part)
+    text = inner.get(key) if isinstance(inner, dict) else None
+    return text if isinstance(text, str) else None
+
+
+def _is_base64(payload: str) -> bool:
     try:
-        binascii.a2b_base64(payload, strict_mode=True)
+        return bool(binascii.a2b_base64(payload, strict_mode=True))
     except ValueError:
-        return None
-    return payload
+        return False
 
 
 class TwilioTransport(BaseTransport):

@@ -11,6 +11,13 @@ from dataclasses import dataclass, field
 MARK_EVERY_MS = 200.0
 """How far apart the marks inside the audio are. The clock only divides the stretch between two of them."""
 
+_OURS = "audio:"
+
+
+def is_ours(mark: str) -> bool:
+    """Whether this mark is one that `Playout` named."""
+    return mark.startswith(_OURS)
+
 
 @dataclass(slots=True)
 class _Pending:
@@ -49,7 +56,7 @@ class Playout:
         """A mark behind what was sent. Returns its name, ours where none is given."""
         if name is None:
             self._serial += 1
-            name = f"audio:{self._serial}"
+            name = f"{_OURS}{self._serial}"
         self._marked_ms = self.sent_ms
         self._pending[name] = _Pending(self.sent_ms)
         return name
