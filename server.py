@@ -18,7 +18,7 @@ from web.media_socket import MediaSocketProtocol
 EXIT_MISCONFIGURED = 2
 
 SWITCH_SECONDS = 0.0005
-"""How long the record's thread may keep the calls' thread waiting. Python's own 5 ms are a quarter of an audio frame."""
+"""How long the record's thread may keep the calls' waiting. Python's own 5 ms are a quarter of an audio frame."""
 
 
 async def serve(configuration: Configuration) -> None:
