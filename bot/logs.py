@@ -21,7 +21,8 @@ class _ToLoguru(logging.Handler):
             level = logger.level(record.levelname).name
         except ValueError:
             level = str(record.levelno)
-        logger.opt(exception=record.exc_info).log(level, "{}", record.getMessage())
+        theirs = logger.patch(lambda ours: ours.update(name=record.name, line=record.lineno))
+        theirs.opt(exception=record.exc_info).log(level, "{}", record.getMessage())
 
 
 def set_up_logs(level: str) -> None:
