@@ -113,7 +113,7 @@ class TwilioInput(FrameProcessor):
         self._out = output
         self._hear = hear
         self._on_end = on_end
-        self._news: asyncio.Queue[str | bytes | Frame] = asyncio.Queue()
+        self._news: asyncio.Queue[str | bytes | Frame | None] = asyncio.Queue()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Start with the pipeline, and let everything else pass."""
@@ -131,7 +131,7 @@ class TwilioInput(FrameProcessor):
 
     async def _read(self) -> None:
         await self._wire.receive(self._take)
-        self._on_end()
+        self._news.put_nowait(None)
 
     def _take(self, data: str | bytes) -> None:
         """One message. Fifty a second of them are audio, and some are marks that are the output's own."""
@@ -149,11 +149,11 @@ class TwilioInput(FrameProcessor):
                 self._news.put_nowait(data)
 
     async def _push(self) -> None:
-        while True:
-            news = await self._news.get()
+        while (news := await self._news.get()) is not None:
             frame = news if isinstance(news, Frame) else await self._serializer.deserialize(news)
             if frame is not None:
                 await self.push_frame(frame)
+        self._on_end()  # not before: Twilio's `stop` comes right before the end, and says what the end means
 
 
 def _text(message: dict[str, Any], part: str, key: str) -> str | None:
