@@ -1,0 +1,209 @@
+"""What is run, in which order: rounds in which the servers take turns, then the special runs."""
+
+import asyncio
+import os
+import random
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.measure import Figures, Growth, grow, measure
+from bench.rig.load import Load, stopping
+from bench.rig.model import Model
+from bench.rig.notes import Notes
+from bench.servers import Server, Size, cores
+
+DELTA_MS = 200
+SHORT_DELTA_MS = 20
+WARM_CALLS = 3
+WARM_SECONDS = 3.0
+STEP_SECONDS = 4.0
+"""How long a step of the ramp is measured."""
+
+STEP_SHARE = 0.15
+"""How many more calls a step of the ramp adds, ten at least."""
+
+MOST_CALLS = 600
+GROWTH_CALLS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run."""
+
+    servers: Sequence[str]
+    levels: Sequence[int]
+    """How many calls at once, ascending."""
+
+    rounds: int = 3
+    seconds: float = 10.0
+    """How long each level is measured in each round."""
+
+    short_deltas: bool = True
+    blocked: bool = True
+    growth: bool = True
+    ramp: bool = True
+
+
+@dataclass(slots=True)
+class Results:
+    """What was found."""
+
+    plan: Plan
+    rounds: dict[str, dict[int, list[Figures]]] = field(default_factory=dict[str, dict[int, list[Figures]]])
+    """By server and calls; one for each round."""
+
+    not_tried: dict[str, dict[int, str]] = field(default_factory=dict[str, dict[int, str]])
+    """By server and calls: why that level was left out."""
+
+    short_deltas: dict[str, Figures] = field(default_factory=dict[str, Figures])
+    blocked: dict[str, Figures] = field(default_factory=dict[str, Figures])
+    growth: Growth | None = None
+    ramp: dict[str, list[Figures]] = field(default_factory=dict[str, list[Figures]])
+    """By server: one for each step."""
+
+
+@dataclass(slots=True)
+class _Bench:
+    """One server and the model it talks to, for the whole run."""
+
+    server: Server
+    model: Model
+    idle: Size
+    seed: int = 0
+
+    def load(self) -> Load:
+        self.seed += 1
+        self.model.notes.reset()
+        return Load(self.model, self.server.url, seed=self.seed)
+
+
+async def run(plan: Plan, say: Callable[[str], None]) -> Results:
+    """Run a plan.
+
+    Args:
+        plan: What to run.
+        say: Told of every step.
+    """
+    os.sched_setaffinity(0, {cores()[0]})
+    results = Results(plan)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        async with _servers(plan.servers, Path(folder), say) as benches:
+            for number in range(plan.rounds):
+                for name, bench in benches.items():
+                    say(f"round {number + 1} of {plan.rounds}: {name}")
+                    await _round(bench, name, plan, results)
+            if plan.short_deltas:
+                for name, bench in benches.items():
+                    say(f"deltas of {SHORT_DELTA_MS} ms: {name}")
+                    results.short_deltas[name] = await _short_deltas(bench, plan)
+            if plan.blocked and "putthrough" in benches and _held(results, "putthrough") == plan.levels[-1]:
+                say("a blocked loop: putthrough")
+                results.blocked["putthrough"] = await _blocked(benches["putthrough"], plan)
+            if plan.ramp:
+                for name in (name for name in benches if name != "stock"):
+                    say(f"how many calls: {name}")
+                    results.ramp[name] = await _ramp(benches[name], _held(results, name), say)
+            if plan.growth and "putthrough" in benches:
+                say(f"{GROWTH_CALLS} calls, one after the other: putthrough")
+                async with benches["putthrough"].load() as load:
+                    server = benches["putthrough"].server
+                    results.growth = await grow(load, server, calls=GROWTH_CALLS, at_once=10, seconds=0.3)
+    return results
+
+
+@asynccontextmanager
+async def _servers(names: Sequence[str], folder: Path, say: Callable[[str], None]) -> AsyncIterator[dict[str, _Bench]]:
+    """Start all servers, warm them up, and end them afterwards."""
+    say(f"starting {', '.join(names)}")
+    chance = random.Random(7)  # noqa: S311 - lengths of simulated replies, the same in every run
+    servers: list[Server] = []
+    models: list[Model] = []
+    benches: dict[str, _Bench] = {}
+    try:
+        for name in names:
+            model = Model(Notes(), delta_ms=DELTA_MS, reply_ms=lambda: chance.randrange(15, 26) * DELTA_MS)
+            models.append(model)
+            server = Server(name, folder)
+            server.start(await model.open())
+            servers.append(server)
+        for name, server, model in zip(names, servers, models, strict=True):
+            await asyncio.to_thread(server.wait_ready)
+            async with Load(model, server.url) as load:
+                await load.add(WARM_CALLS)
+                await asyncio.sleep(WARM_SECONDS)
+                if load.notes.failed_calls:
+                    raise RuntimeError(f"{name} takes no calls: {load.notes.failed_calls}\n{server.log()}")
+            await asyncio.sleep(0.5)
+            benches[name] = _Bench(server, model, server.size())
+        yield benches
+    finally:
+        for model in models:
+            model.close()
+        for server in servers:
+            await asyncio.to_thread(server.stop)
+
+
+async def _round(bench: _Bench, name: str, plan: Plan, results: Results) -> None:
+    """Every level that the server can be expected to hold, one on top of the other."""
+    async with bench.load() as load:
+        before: Figures | None = None
+        for calls in plan.levels:
+            left_out = results.not_tried.setdefault(name, {})
+            if before is not None and before.cpu_per_call * calls > 1.5:
+                left_out[calls] = f"{before.calls} calls took {before.core:.0%} of the core"
+            if calls in left_out:
+                return
+            load.notes.reset()
+            await load.add(calls - (before.calls if before else 0), per_second=15)
+            before = await measure(load, bench.server, bench.idle, calls=calls, seconds=plan.seconds)
+            results.rounds.setdefault(name, {}).setdefault(calls, []).append(before)
+
+
+async def _short_deltas(bench: _Bench, plan: Plan) -> Figures:
+    bench.model.delta_ms = SHORT_DELTA_MS
+    try:
+        async with bench.load() as load:
+            await load.add(plan.levels[0])
+            return await measure(load, bench.server, bench.idle, calls=plan.levels[0], seconds=plan.seconds / 2)
+    finally:
+        bench.model.delta_ms = DELTA_MS
+
+
+async def _blocked(bench: _Bench, plan: Plan) -> Figures:
+    """The server's process stands still for 0.4 s of every second."""
+    calls = plan.levels[-1]
+    async with bench.load() as load:
+        await load.add(calls, per_second=15)
+        blocker = asyncio.create_task(stopping(bench.server.pid, load.notes))
+        try:
+            return await measure(load, bench.server, bench.idle, calls=calls, seconds=plan.seconds)
+        finally:
+            blocker.cancel()
+            await asyncio.gather(blocker, return_exceptions=True)
+
+
+def _held(results: Results, name: str) -> int:
+    """The most calls that a server held in every round; 0 for none."""
+    levels = results.rounds.get(name, {})
+    return max((calls for calls, rounds in levels.items() if all(figures.holds for figures in rounds)), default=0)
+
+
+async def _ramp(bench: _Bench, begin: int, say: Callable[[str], None]) -> list[Figures]:
+    """More and more calls, until the server or the rig does not keep up."""
+    steps: list[Figures] = []
+    calls = begin
+    async with bench.load() as load:
+        while calls < MOST_CALLS:
+            more = max(10, round(calls * STEP_SHARE / 10) * 10)
+            load.notes.reset()
+            await load.add(calls + more if not steps else more, per_second=15)
+            calls += more
+            steps.append(await measure(load, bench.server, bench.idle, calls=calls, seconds=STEP_SECONDS))
+            last = steps[-1]
+            say(f"  {calls} calls: core {last.core:.0%}, rig {last.rig_core:.0%}")
+            if not (last.holds and last.rig_holds):
+                break
+    return steps
