@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from bench.plan import Plan, Results, run
 from bench.plot import plot
 from bench.promises import broken
 from bench.report import DOCS, terminal
-from bench.servers import COMMANDS
+from bench.servers import COMMANDS, RIG_CORE
 from bench.summary import summary
 
 FEW_CALLS = 8
@@ -32,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     def say(text: str) -> None:
         print(f"{time.monotonic() - began:5.0f} s  {text}", file=sys.stderr, flush=True)
 
+    os.sched_setaffinity(0, {RIG_CORE})
     results: Results = uvloop.run(run(plan, say))
     document = summary(results)
     print(terminal(document))

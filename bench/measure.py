@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.rig.load import Load
 from bench.rig.notes import Notes, now
-from bench.servers import Server, Size, cores, cpu_seconds
+from bench.servers import SERVERS_CORE, Server, Size, cpu_seconds
 
 SETTLE_SECONDS = 2.0
 """Between the last call's greeting and the measurement."""
@@ -117,11 +117,10 @@ async def measure(load: Load, server: Server, idle: Size, *, calls: int, seconds
     """
     notes = load.notes
     await asyncio.sleep(SETTLE_SECONDS)
-    _, core = cores()
     notes.on = True
-    began = _Counters.read(server, core)
+    began = _Counters.read(server)
     await asyncio.sleep(seconds)
-    ended = _Counters.read(server, core)
+    ended = _Counters.read(server)
     notes.on = False
     took = ended.at - began.at
     cpu = ended.server - began.server
@@ -159,8 +158,8 @@ class _Counters:
     """Of the server's core, whoever used it."""
 
     @classmethod
-    def read(cls, server: Server, core: int) -> "_Counters":
-        return cls(now(), server.cpu_seconds(), cpu_seconds(os.getpid()), _busy_seconds(core))
+    def read(cls, server: Server) -> "_Counters":
+        return cls(now(), server.cpu_seconds(), cpu_seconds(os.getpid()), _busy_seconds(SERVERS_CORE))
 
 
 def _busy_seconds(core: int) -> float:

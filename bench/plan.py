@@ -1,7 +1,6 @@
 """What is run, in which order: rounds in which the servers take turns, then the special runs."""
 
 import asyncio
-import os
 import random
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -13,7 +12,7 @@ from bench.measure import Figures, Growth, grow, measure
 from bench.rig.load import Load, stopping
 from bench.rig.model import Model
 from bench.rig.notes import Notes
-from bench.servers import Server, Size, cores
+from bench.servers import Server, Size
 
 DELTA_MS = 200
 SHORT_DELTA_MS = 20
@@ -87,7 +86,6 @@ async def run(plan: Plan, say: Callable[[str], None]) -> Results:
         plan: What to run.
         say: Told of every step.
     """
-    os.sched_setaffinity(0, {cores()[0]})
     results = Results(plan)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         async with _servers(plan.servers, Path(folder), say) as benches:

@@ -1,7 +1,7 @@
 """What this project promises of its speed, checked against the figures."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Json = dict[str, Any]
@@ -60,10 +60,12 @@ def _promises(document: Json) -> Iterator[Promise]:
         yield Promise(f"{calls} calls on one core", f"not tried: {many['not_tried']}", kept=False)
         return
     yield Promise(f"{calls} calls: none fails", f"{len(many['failed_calls'])} failed", not many["failed_calls"])
-    for name, (p50, p99) in DELAYS_MS.items():
-        delay = many[name] or {}
-        yield _at_most(f"{calls} calls: {_WORDS[name]}, half of the time", delay.get("p50"), p50, " ms")
-        yield _at_most(f"{calls} calls: {_WORDS[name]}, 99 % of the time", delay.get("p99"), p99, " ms")
+    for name, limits in DELAYS_MS.items():
+        delay, yardstick = many[name] or {}, level.get("bare", {}).get(name) or {}
+        for quantile, words, most in zip(("p50", "p99"), ("half", "99 %"), limits, strict=True):
+            promise = _at_most(f"{calls} calls: {_WORDS[name]}, {words} of the time", delay.get(quantile), most, " ms")
+            beside = f" (bare relay: {yardstick[quantile]:.2f})" if yardstick else ""
+            yield replace(promise, found=promise.found + beside)
     missed = many["missed_barge_ins"]
     yield Promise(f"{calls} calls: every barge-in is passed on", f"{missed} were not", missed == 0)
     yield from _whole(f"{calls} calls", many)

@@ -25,10 +25,10 @@ START_SECONDS = 90.0
 STOP_SECONDS = 10.0
 
 
-def cores() -> tuple[int, int]:
-    """The rig's core and the servers'. The same one where there is only one."""
-    allowed = sorted(os.sched_getaffinity(0))
-    return allowed[0], allowed[-1]
+_ALLOWED = sorted(os.sched_getaffinity(0))
+RIG_CORE = _ALLOWED[0]
+SERVERS_CORE = _ALLOWED[-1]
+"""The same as the rig's where there is only one core; delays say little then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,6 @@ class Server:
             "HANDOFF_POLICY": "handoff.yaml",
             "PYTHONUNBUFFERED": "",
         }
-        _, core = cores()
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
                 [sys.executable, *COMMANDS[self.name]],
@@ -93,7 +92,7 @@ class Server:
                 env=environment,
                 stdout=log,
                 stderr=log,
-                preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+                preexec_fn=lambda: os.sched_setaffinity(0, {SERVERS_CORE}),
             )
 
     def wait_ready(self) -> None:
