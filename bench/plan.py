@@ -8,21 +8,22 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.measure import Figures, Growth, grow, measure
+from bench.measure import Figures, Growth, Idle, grow, measure, warm_up
 from bench.rig.load import Load, stopping
 from bench.rig.model import Model
 from bench.rig.notes import Notes
-from bench.servers import Server, Size
+from bench.servers import Server
 
 DELTA_MS = 200
 SHORT_DELTA_MS = 20
-WARM_CALLS = 3
-WARM_SECONDS = 3.0
-STEP_SECONDS = 4.0
+STEP_SECONDS = 3.0
 """How long a step of the ramp is measured."""
 
-STEP_SHARE = 0.15
-"""How many more calls a step of the ramp adds, ten at least."""
+STEP_SHARE = 0.2
+"""How many more calls a step of the ramp adds."""
+
+PER_SECOND = 15
+"""How many calls are dialled in a second."""
 
 MOST_CALLS = 600
 GROWTH_CALLS = 1000
@@ -70,7 +71,7 @@ class _Bench:
 
     server: Server
     model: Model
-    idle: Size
+    idle: Idle
     seed: int = 0
 
     def load(self) -> Load:
@@ -97,13 +98,15 @@ async def run(plan: Plan, say: Callable[[str], None]) -> Results:
                 for name, bench in benches.items():
                     say(f"deltas of {SHORT_DELTA_MS} ms: {name}")
                     results.short_deltas[name] = await _short_deltas(bench, plan)
-            if plan.blocked and "putthrough" in benches and _held(results, "putthrough") == plan.levels[-1]:
-                say("a blocked loop: putthrough")
-                results.blocked["putthrough"] = await _blocked(benches["putthrough"], plan)
+            if plan.blocked:
+                for name in ("bare", "putthrough"):
+                    if name in benches and _held(results, name) == plan.levels[-1]:
+                        say(f"a blocked loop: {name}")
+                        results.blocked[name] = await _blocked(benches[name], plan)
             if plan.ramp:
-                for name in (name for name in benches if name != "stock"):
+                for name, bench in benches.items():
                     say(f"how many calls: {name}")
-                    results.ramp[name] = await _ramp(benches[name], _held(results, name), say)
+                    results.ramp[name] = await _ramp(bench, _held(results, name), say)
             if plan.growth and "putthrough" in benches:
                 say(f"{GROWTH_CALLS} calls, one after the other: putthrough")
                 async with benches["putthrough"].load() as load:
@@ -130,12 +133,7 @@ async def _servers(names: Sequence[str], folder: Path, say: Callable[[str], None
         for name, server, model in zip(names, servers, models, strict=True):
             await asyncio.to_thread(server.wait_ready)
             async with Load(model, server.url) as load:
-                await load.add(WARM_CALLS)
-                await asyncio.sleep(WARM_SECONDS)
-                if load.notes.failed_calls:
-                    raise RuntimeError(f"{name} takes no calls: {load.notes.failed_calls}\n{server.log()}")
-            await asyncio.sleep(0.5)
-            benches[name] = _Bench(server, model, server.size())
+                benches[name] = _Bench(server, model, await warm_up(load, server))
         yield benches
     finally:
         for model in models:
@@ -155,7 +153,7 @@ async def _round(bench: _Bench, name: str, plan: Plan, results: Results) -> None
             if calls in left_out:
                 return
             load.notes.reset()
-            await load.add(calls - (before.calls if before else 0), per_second=15)
+            await load.add(calls - (before.calls if before else 0), per_second=PER_SECOND)
             before = await measure(load, bench.server, bench.idle, calls=calls, seconds=plan.seconds)
             results.rounds.setdefault(name, {}).setdefault(calls, []).append(before)
 
@@ -174,7 +172,7 @@ async def _blocked(bench: _Bench, plan: Plan) -> Figures:
     """The server's process stands still for 0.4 s of every second."""
     calls = plan.levels[-1]
     async with bench.load() as load:
-        await load.add(calls, per_second=15)
+        await load.add(calls, per_second=PER_SECOND)
         blocker = asyncio.create_task(stopping(bench.server.pid, load.notes))
         try:
             return await measure(load, bench.server, bench.idle, calls=calls, seconds=plan.seconds)
@@ -190,18 +188,26 @@ def _held(results: Results, name: str) -> int:
 
 
 async def _ramp(bench: _Bench, begin: int, say: Callable[[str], None]) -> list[Figures]:
-    """More and more calls, until the server or the rig does not keep up."""
+    """More and more calls, until the server or the rig does not keep up, twice at the same step."""
     steps: list[Figures] = []
     calls = begin
     async with bench.load() as load:
+        await load.add(begin, per_second=PER_SECOND)
         while calls < MOST_CALLS:
-            more = max(10, round(calls * STEP_SHARE / 10) * 10)
+            more = max(2, round(calls * STEP_SHARE))
             load.notes.reset()
-            await load.add(calls + more if not steps else more, per_second=15)
+            await load.add(more, per_second=PER_SECOND)
             calls += more
-            steps.append(await measure(load, bench.server, bench.idle, calls=calls, seconds=STEP_SECONDS))
-            last = steps[-1]
-            say(f"  {calls} calls: core {last.core:.0%}, rig {last.rig_core:.0%}")
-            if not (last.holds and last.rig_holds):
+            step = await _step(bench, load, calls)
+            if not ((step.holds and step.rig_holds) or step.failed_calls):
+                load.notes.reset()
+                step = await _step(bench, load, calls)
+            steps.append(step)
+            say(f"  {calls} calls: core {step.core:.0%}, rig {step.rig_core:.0%}")
+            if not (step.holds and step.rig_holds):
                 break
     return steps
+
+
+async def _step(bench: _Bench, load: Load, calls: int) -> Figures:
+    return await measure(load, bench.server, bench.idle, calls=calls, seconds=STEP_SECONDS, settle=1.0)
