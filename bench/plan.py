@@ -12,6 +12,7 @@ from bench.measure import Figures, Growth, Idle, grow, measure, warm_up
 from bench.rig.load import Load, stopping
 from bench.rig.model import Model
 from bench.rig.notes import Notes
+from bench.rig.rest import Rest
 from bench.servers import Server
 
 DELTA_MS = 200
@@ -89,7 +90,7 @@ async def run(plan: Plan, say: Callable[[str], None]) -> Results:
     """
     results = Results(plan)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        async with _servers(plan.servers, Path(folder), say) as benches:
+        async with Rest() as rest, _servers(plan.servers, Path(folder), rest, say) as benches:
             for number in range(plan.rounds):
                 for name, bench in benches.items():
                     say(f"round {number + 1} of {plan.rounds}: {name}")
@@ -116,7 +117,9 @@ async def run(plan: Plan, say: Callable[[str], None]) -> Results:
 
 
 @asynccontextmanager
-async def _servers(names: Sequence[str], folder: Path, say: Callable[[str], None]) -> AsyncIterator[dict[str, _Bench]]:
+async def _servers(
+    names: Sequence[str], folder: Path, rest: Rest, say: Callable[[str], None]
+) -> AsyncIterator[dict[str, _Bench]]:
     """Start all servers, warm them up, and end them afterwards."""
     say(f"starting {', '.join(names)}")
     chance = random.Random(7)  # noqa: S311 - lengths of simulated replies, the same in every run
@@ -128,7 +131,7 @@ async def _servers(names: Sequence[str], folder: Path, say: Callable[[str], None
             model = Model(Notes(), delta_ms=DELTA_MS, reply_ms=lambda: chance.randrange(15, 26) * DELTA_MS)
             models.append(model)
             server = Server(name, folder)
-            server.start(await model.open())
+            server.start(await model.open(), rest.url)
             servers.append(server)
         for name, server, model in zip(names, servers, models, strict=True):
             await asyncio.to_thread(server.wait_ready)

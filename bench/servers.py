@@ -63,11 +63,12 @@ class Server:
         """Its process."""
         return self._process.pid
 
-    def start(self, model_url: str) -> None:
+    def start(self, model_url: str, rest_url: str) -> None:
         """Start it; it is not ready yet.
 
         Args:
             model_url: Where the model is.
+            rest_url: Where Twilio's REST is.
         """
         environment = {
             **os.environ,
@@ -76,7 +77,7 @@ class Server:
             "PUBLIC_URL": self.url,
             "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
             "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
-            "TWILIO_API_URL": f"http://127.0.0.1:{_free_port()}",
+            "TWILIO_API_URL": rest_url,
             "OPENAI_API_KEY": "sk-bench",
             "OPENAI_REALTIME_URL": model_url,
             "DATABASE_URL": f"sqlite+aiosqlite:///{self._folder / 'calls.db'}",
