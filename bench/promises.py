@@ -58,7 +58,16 @@ def _promises(document: Json) -> Iterator[Promise]:
         yield _at_most(f"processor time of a call, to {words}", ratio, most, "×")
     if "not_tried" in many:
         yield Promise(f"{calls} calls on one core", f"not tried: {many['not_tried']}", kept=False)
-        return
+        many = few
+    else:
+        yield from _under_load(document, calls, level)
+    yield _at_most("memory of a call", many["memory_per_call"] / 1e6, MEMORY_MB, " MB")
+    yield _no_growth(document["growth"])
+
+
+def _under_load(document: Json, calls: str, level: Json) -> Iterator[Promise]:
+    """What is promised for the highest load."""
+    many = level[OURS]
     yield Promise(f"{calls} calls: none fails", f"{len(many['failed_calls'])} failed", not many["failed_calls"])
     for name, limits in DELAYS_MS.items():
         delay, yardstick = many[name] or {}, level.get("bare", {}).get(name) or {}
@@ -77,8 +86,6 @@ def _promises(document: Json) -> Iterator[Promise]:
     cut = many["truncation"]
     text = f"{calls} calls: what the model is told was heard, 19 of 20 times"
     yield _at_most(text, cut and cut["p95"], TRUNCATION_MS, " ms off")
-    yield _at_most("memory of a call", many["memory_per_call"] / 1e6, MEMORY_MB, " MB")
-    yield _no_growth(document["growth"])
 
 
 def _at_most(text: str, value: float | None, most: float, unit: str) -> Promise:
