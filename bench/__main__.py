@@ -12,7 +12,7 @@ import uvloop
 from bench.plan import Plan, Results, run
 from bench.plot import plot
 from bench.promises import broken
-from bench.report import DOCS, terminal
+from bench.report import DOCS, terminal, write_page
 from bench.servers import COMMANDS, RIG_CORE
 from bench.summary import summary
 
@@ -42,7 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "performance.json").write_text(json.dumps(document, indent=1) + "\n")
         plot(document, folder / "performance.png")
-        say(f"written to {folder}; `python -m bench.report` brings docs/performance.json into docs/performance.md")
+        if folder == DOCS:
+            write_page()
+        say(f"written to {folder}")
     failures = broken(document)
     print(f"\n{len(failures)} promises broken." if failures else "\nEvery promise that was measured is kept.")
     return EXIT_BROKEN if failures else 0

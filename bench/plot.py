@@ -23,7 +23,7 @@ def plot(document: Json, path: Path) -> None:
         document: The summary.
         path: Where the picture goes; a PNG.
     """
-    figure, (cpu, up) = plt.subplots(1, 2, figsize=(12, 4.6), width_ratios=(1, 1.6), layout="constrained")
+    figure, (cpu, up) = plt.subplots(1, 2, figsize=(13, 4.6), width_ratios=(1, 1.6), layout="constrained")
     _draw_cpu(cpu, document)
     _draw_delays(up, document)
     figure.savefig(path, dpi=150, metadata={"Software": None})
@@ -45,20 +45,20 @@ def _draw_cpu(axes: Any, document: Json) -> None:
 
 def _draw_delays(axes: Any, document: Json) -> None:
     for name in document["servers"]:
-        points = [level[name] for level in document["levels"].values() if level[name].get("up")]
-        points += [step for step in document["ramp"].get(name, []) if step["up"] and step["rig_holds"]]
-        points.sort(key=lambda point: point["calls"])
+        steps = [step for step in document["ramp"].get(name, []) if step["up"] and step["rig_holds"]]
+        levels = [level[name] for level in document["levels"].values() if level[name].get("up")]
+        by_calls = {point["calls"]: point for point in [*steps, *levels]}  # the medians of the rounds count first
+        points = [by_calls[calls] for calls in sorted(by_calls)]
         if not points:
             continue
         calls = [point["calls"] for point in points]
         style = {"color": COLOURS[name], "marker": "o", "markersize": 4}
         axes.plot(calls, [point["up"]["p50"] for point in points], **style, label=f"{NAMES[name]}, p50")
         axes.plot(calls, [point["up"]["p99"] for point in points], **style, linestyle=":", label=f"{NAMES[name]}, p99")
-    axes.axhline(50, color="black", linewidth=0.8, linestyle="--")
-    axes.annotate("the limit of a step: 50 ms", (0.99, 50), xycoords=("axes fraction", "data"), ha="right", va="bottom")
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("calls at once on one core")
     axes.set_ylabel("ms")
     axes.set_title("Delay added from the caller to the model", fontsize=11)
-    axes.legend(fontsize=8, ncols=2)
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     axes.spines[["top", "right"]].set_visible(False)

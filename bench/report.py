@@ -5,7 +5,6 @@
 
 import json
 import re
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -200,13 +199,12 @@ def rewrite(text: str, document: Json) -> str:
     return BLOCK.sub(lambda match: f"{match[1]}{markdown(document)}{match[2]}", text)
 
 
-def main() -> int:
-    """Rewrite the block."""
+def write_page() -> None:
+    """Bring docs/performance.json into docs/performance.md."""
     page = DOCS / "performance.md"
     document = json.loads((DOCS / "performance.json").read_text())
     page.write_text(rewrite(page.read_text(), document))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    write_page()

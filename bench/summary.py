@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import Delay, Figures, Growth, median, quantile
-from bench.plan import Results
+from bench.plan import Results, mostly_held
 
 Json = dict[str, Any]
 
@@ -62,7 +62,7 @@ def _level(results: Results, name: str, calls: int) -> Json:
         against = [own.cpu_per_call / theirs.cpu_per_call for own, theirs in pairs if theirs.cpu_per_call]
         if against:
             ratios[other] = median(against)
-    return {**_figures(rounds), "cpu_ratio": ratios, "holds": all(one.holds for one in rounds)}
+    return {**_figures(rounds), "cpu_ratio": ratios, "holds": mostly_held(rounds)}
 
 
 def _figures(rounds: Sequence[Figures]) -> Json:
@@ -107,7 +107,7 @@ def _growth(growth: Growth) -> Json:
 def _calls_per_core(results: Results, name: str) -> Json:
     """The most calls that were held, and whether it was the rig that ended the search."""
     levels = results.rounds.get(name, {})
-    best = max((calls for calls, rounds in levels.items() if all(one.holds for one in rounds)), default=0)
+    best = results.held(name)
     limited = None
     for step in results.ramp.get(name, []):
         if step.holds and step.rig_holds:
