@@ -21,8 +21,9 @@ THINKING = 0.2
 """From the end of the caller's turn, or `response.create`, to the response. Seconds."""
 
 GREETING_MS = 2000
-REFRACTORY = 0.2
-"""A burst is not looked for again for this long: it is over by then. Seconds."""
+DEAF_MS = 200
+"""Behind a burst's beginning, this much audio is not searched: it holds the burst's end. By the audio's own time, for
+audio that was held up arrives faster than it was spoken."""
 
 _PCM = {"type": "audio/pcm", "rate": 24000}
 _PLACE = {"output_index": 0, "content_index": 0}
@@ -101,7 +102,7 @@ class Session(WSListener):
         self._events = 0
         self._items = 0
         self._partial = b""
-        self._deaf_until = 0.0
+        self._heard_ms = self._deaf_until_ms = 0.0
         self._last_item: str | None = None
         self._turn_item = ""
         self._timers: set[asyncio.TimerHandle] = set()
@@ -188,8 +189,10 @@ class Session(WSListener):
 
     def _hear(self, payload: str) -> None:
         at = now()
-        if at >= self._deaf_until and audio.is_loud(payload, self._rates["input"]):
-            self._deaf_until = at + REFRACTORY
+        position, rate = self._heard_ms, self._rates["input"]
+        self._heard_ms += audio.duration_ms(payload, rate)
+        if position >= self._deaf_until_ms and audio.is_loud(payload, rate):
+            self._deaf_until_ms = position + DEAF_MS
             if self.probes:
                 delay = at - self.probes.popleft()
                 if self._model.notes.on:
