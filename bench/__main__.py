@@ -1,11 +1,15 @@
 """`python -m bench`: run the bench, print what it found, and say which promises were kept."""
 
 import argparse
+import asyncio
 import json
 import os
+import signal
 import sys
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -34,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{time.monotonic() - began:5.0f} s  {text}", file=sys.stderr, flush=True)
 
     os.sched_setaffinity(0, {RIG_CORE})
-    results: Results = uvloop.run(run(plan, say))
+    results = uvloop.run(_ended_by_sigterm(run(plan, say)))
     document = summary(results)
     print(terminal(document))
     folder = options.out or (DOCS if _is_whole(options) else None)
@@ -48,6 +52,13 @@ def main(arguments: list[str] | None = None) -> int:
     failures = broken(document)
     print(f"\n{len(failures)} promises broken." if failures else "\nEvery promise that was measured is kept.")
     return EXIT_BROKEN if failures else 0
+
+
+async def _ended_by_sigterm(work: Coroutine[Any, Any, Results]) -> Results:
+    """Run something that SIGTERM ends as an interrupt does: with its servers."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

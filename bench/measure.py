@@ -222,8 +222,8 @@ class Growth:
 
 
 async def grow(load: Load, server: Server, *, calls: int, at_once: int, seconds: float) -> Growth:
-    """Let many short calls come and go."""
-    await load.one_after_the_other(calls // 5, at_once=at_once, seconds=seconds)
+    """Let many short calls come and go; a tenth as many come first, so that every buffer has its size."""
+    await load.one_after_the_other(calls // 10, at_once=at_once, seconds=seconds)
     await asyncio.sleep(SETTLE_SECONDS)
     before, failed = server.size(), len(load.notes.failed_calls)
     await load.one_after_the_other(calls, at_once=at_once, seconds=seconds)

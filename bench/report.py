@@ -36,6 +36,7 @@ def markdown(document: Json) -> str:
     parts += [f"**{title}**\n\n" + _markdown_table(rows) for title, rows in tables(document)]
     parts += ["**What Putthrough promises**\n\n" + _markdown_table(promise_rows(document))]
     parts += ["\n".join(f"- {note}" for note in notes(document))]
+    parts += ["![Processor time and delay](performance.png)"]
     return "\n\n".join(parts) + "\n"
 
 

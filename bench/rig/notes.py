@@ -10,8 +10,9 @@ now = time.monotonic
 UNDERRUN_SLACK = 0.002
 """A gap in the playback that is shorter is the rig's own jitter. Seconds."""
 
-LATE_ENOUGH = 0.025
-"""A gap is the server's only when it had the missing audio for this long, running, before the gap. Seconds."""
+LATE_ENOUGH = 0.1
+"""A gap is the server's only when it had the missing audio for this long, running, before the gap. Seconds; one that
+stood still has to work off what came meanwhile."""
 
 TAIL_SLACK_MS = 25
 """A reply of which less is missing has arrived whole: resampling rounds."""
