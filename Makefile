@@ -4,7 +4,7 @@ UV := uv==0.13.9
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test lint serve docs lock clean
+.PHONY: help demo test lint bench serve docs lock clean
 help:                ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-7s %s\n", $$1, $$2 }' Makefile
 
@@ -17,6 +17,9 @@ test: $(VENV)/.ready ## the whole test suite
 lint: $(VENV)/.ready ## style and types
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/pyright
 
+bench: $(VENV)/.ready ## what a call costs beside other servers, in ten minutes; ARGS="--quick" for one
+	@$(RUN) -m bench $(ARGS)
+
 serve: $(VENV)/.ready ## answer calls
 	@$(RUN) server.py
 
@@ -26,7 +29,7 @@ docs: $(VENV)/.ready ## write what the documentation shows of the code
 lock: $(VENV)/.ready ## pin the newest versions that pyproject.toml allows
 	@$(VENV)/bin/uv pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 --no-annotate \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-		--group dev --extra voice pyproject.toml -o requirements.lock
+		--group dev --group bench --extra voice pyproject.toml -o requirements.lock
 
 clean:               ## forget the environment and the demo; the record of your calls stays
 	@rm -rf $(VENV) demo-calls .pytest_cache .ruff_cache .hypothesis
