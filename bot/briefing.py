@@ -11,6 +11,18 @@ _SPOKEN = {
     Outcome.SUPERSEDED: "could not be reached",
 }
 
+FOR_RENEWED_BOT = (
+    'The line to you was cut for a moment; the caller is still there and has just heard "One moment, please". Go on '
+    "where the conversation was: answer what they said last, or finish what you were saying; if you did not catch what "
+    "they said, ask them to say it again. Do not greet them and do not start over."
+)
+"""The instruction with which a new session of the model goes on."""
+
+
+def for_renewed_bot(being_said: str) -> str:
+    """The instruction with which a new session of the model goes on, while the caller still hears the old one."""
+    return f'{FOR_RENEWED_BOT} They are still hearing you say: "{being_said}"' if being_said else FOR_RENEWED_BOT
+
 
 def tried_in_vain(call: Call) -> list[Attempt]:
     """The attempts of the latest hand-off, in order."""

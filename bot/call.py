@@ -167,6 +167,12 @@ class Call:
     farewells: int = 0
     """How often the bot has begun to say its last words."""
 
+    renewals: int = 0
+    """How often the model's session broke and a new one was opened."""
+
+    renewing: bool = False
+    """The latest renewal is under way."""
+
     message: Message | None = None
     end: End | None = None
     ended_at: float | None = None

@@ -23,8 +23,9 @@ from pipecat.turns.user_stop import ExternalUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import ExternalUserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
 
-from bot.briefing import for_returning_bot
+from bot import briefing
 from bot.call import By
+from bot.events import ModelLost, ModelRenewed
 from bot.handoff import HandoffProcessor
 from bot.media import SAMPLE_RATE, TwilioTransport
 from bot.routing import Policy
@@ -32,6 +33,9 @@ from bot.session import Session
 from bot.watch import ModelWatch
 from bot.wire import Wire
 from pipelines import Leg, PipelineConfig
+
+RENEW_AGAIN_SECONDS = 0.5
+"""How long after a new session of the model could not be had it is tried once more."""
 
 
 class Conversation:
@@ -65,6 +69,7 @@ class Conversation:
         self._goodbyes: set[int] = set()
         self._closing: asyncio.Task[None] | None = None
         self._leg = leg
+        self._filler = pipeline.filler_audio
         self._transport = TwilioTransport(
             wire, stream_sid, session.sid, hear=None if leg.takes_frames else leg.hear, on_end=self._stream_ended
         )
@@ -98,7 +103,7 @@ class Conversation:
             enable_rtvi=False,
             enable_turn_tracking=False,
         )
-        self._watch = ModelWatch(session, self._leg.stages)
+        self._watch = ModelWatch(session, leg, fill=lambda: self._transport.output().play(self._filler))
         self._listen_to(user_turn, assistant_turn)
 
     async def run(self) -> None:
@@ -106,11 +111,13 @@ class Conversation:
         self._session.attach(self)
         self._session.messages = self._context.get_messages()
         runner = WorkerRunner(handle_sigint=False)
+        watching = asyncio.create_task(self._watch.run())
         try:
             await runner.add_workers(self._worker)
             await self._worker.queue_frame(LLMRunFrame())
             await runner.run()
         finally:
+            watching.cancel()
             self._session.detach(self)
             self._session.keep_conversation(self._context.get_messages())
 
@@ -130,6 +137,27 @@ class Conversation:
     def listen_again(self, advice: str) -> None:
         """See the protocol."""
         self._handoff.listen_again(advice)
+
+    def renew_model(self, renewal: int) -> None:
+        """See the protocol. The caller hears a word meanwhile."""
+        self._renewing = asyncio.create_task(self._renew(renewal))
+
+    async def _renew(self, renewal: int) -> None:
+        line = self._transport.output()
+        instruction = briefing.for_renewed_bot(line.being_said)
+        line.play(self._filler)
+        has_spoken = any(isinstance(m, dict) and m.get("role") == "assistant" for m in self._context.get_messages())
+        for pause in (0.0, RENEW_AGAIN_SECONDS):
+            await asyncio.sleep(pause)
+            try:
+                await self._leg.renew(instruction if has_spoken or line.being_said else "")
+            except Exception as error:
+                logger.error("no new session of the model: {!r}", error)
+            else:
+                self._watch.renewed()
+                self._session.post(ModelRenewed(at=self._session.now(), renewal=renewal))
+                return
+        self._session.post(ModelLost(at=self._session.now(), reason="the model is gone"))
 
     def close(self) -> None:
         """Straight at the socket: the pipeline may be what does not answer any more."""
@@ -160,7 +188,7 @@ class Conversation:
 
 def _opening(session: Session, policy: Policy, pipeline: PipelineConfig) -> list[Any]:
     """The messages with which the model starts: the greeting, or the conversation so far and why the caller is back."""
-    note = for_returning_bot(session.call, policy)
+    note = briefing.for_returning_bot(session.call, policy)
     if note is not None:
         return [*session.messages, {"role": "developer", "content": note}]
     if pipeline.greeting:

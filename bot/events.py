@@ -17,6 +17,9 @@ class Timer(StrEnum):
     FAREWELL = "farewell"
     REDIRECT = "redirect"
     HANG_UP = "hang_up"
+    RENEWAL = "renewal"
+    """A new session of the model takes too long."""
+
     CHECK = "check"
     """A callback is overdue: ask Twilio whether the call still lives."""
 
@@ -202,6 +205,14 @@ class ModelLost(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRenewed(Event):
+    """A new session of the model has taken over, with the conversation so far."""
+
+    renewal: int
+    """Which one it was, from 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimerFired(Event):
     """A wait is over."""
 
@@ -258,6 +269,13 @@ class ListenAgain:
 
 
 @dataclass(frozen=True, slots=True)
+class RenewModel:
+    """Open a new session of the model, which goes on with the conversation."""
+
+    renewal: int
+
+
+@dataclass(frozen=True, slots=True)
 class CloseStream:
     """Close our own media socket: a hand-over that needs no REST request."""
 
@@ -277,7 +295,7 @@ class AskTwilio:
 
 
 Document = DialPerson | ConnectBot | TakeMessage | HangUp
-Effect = Document | SayGoodbye | SayFarewell | ListenAgain | CloseStream | StartTimer | AskTwilio
+Effect = Document | SayGoodbye | SayFarewell | ListenAgain | RenewModel | CloseStream | StartTimer | AskTwilio
 Step = tuple[Call, tuple[Effect, ...]]
 """The call as it is now and the orders that follow, at most one document among them."""
 

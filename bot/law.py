@@ -41,12 +41,14 @@ from bot.events import (
     ListenAgain,
     MessageRecorded,
     ModelLost,
+    ModelRenewed,
     PersonAccepted,
     PersonAnswered,
     PersonDeclined,
     PersonLegEnded,
     RedirectAccepted,
     RedirectFailed,
+    RenewModel,
     SayFarewell,
     SayGoodbye,
     StartTimer,
@@ -78,6 +80,12 @@ HANG_UP_SECONDS = 3.0
 """How long Twilio may take to end the call before the hang-up is ordered again."""
 
 HANG_UP_TRIES = 3
+
+RENEWALS = 3
+"""How often in one call a new session of the model may take over. Then a person does."""
+
+RENEWAL_SECONDS = 4.0
+"""How long the caller is kept waiting for a new session. Then a person takes over."""
 
 
 def answer(sid: str, caller: str, called: str, at: float) -> Step:
@@ -137,7 +145,7 @@ def _stream_started(call: Call, event: StreamStarted, policy: Policy) -> Step:
     # A stream nobody waits for is a token used twice or one of another leg.
     if call.phase is not Phase.CONNECTING or event.leg != call.leg:
         raise ImpossibleEvent(call, event)
-    return replace(call, phase=Phase.BOT, stream_open=True), ()
+    return replace(call, phase=Phase.BOT, stream_open=True, renewing=False), ()
 
 
 def _stream_ended(call: Call, event: StreamEnded, policy: Policy) -> Step:
@@ -235,10 +243,22 @@ def _key_pressed(call: Call, event: KeyPressed, policy: Policy) -> Step:
 def _model_lost(call: Call, event: ModelLost, policy: Policy) -> Step:
     if call.phase is Phase.LEAVING:
         return redirect(call, event, policy)  # the goodbye will not come
+    if call.phase is Phase.BOT and not call.renewing and call.renewals < RENEWALS:
+        n = call.renewals + 1
+        call = replace(call, renewals=n, renewing=True)
+        return call, (RenewModel(n), StartTimer(Timer.RENEWAL, n, RENEWAL_SECONDS))
     if call.phase not in (Phase.BOT, Phase.PARTING):
         return call, ()
     request = HandoffRequested(at=event.at, target=policy.failsafe, reason=event.reason, by=By.WATCH)
     return redirect(_agree(call, request, policy), event, policy)
+
+
+def _model_renewed(call: Call, event: ModelRenewed, policy: Policy) -> Step:
+    if event.renewal > call.renewals:
+        raise ImpossibleEvent(call, event)
+    if event.renewal < call.renewals or not call.renewing:
+        return call, ()  # too late: the caller is on the way to a person
+    return replace(call, renewing=False), ()
 
 
 # --- the end ------------------------------------------------------------------------------------------
@@ -291,6 +311,8 @@ def _timer_fired(call: Call, event: TimerFired, policy: Policy) -> Step:
         case Timer.FAREWELL if call.phase is Phase.PARTING:
             heard = FarewellHeard(at=event.at, farewell=event.number)
             return _farewell_heard(call, heard, policy)
+        case Timer.RENEWAL if call.renewing and event.number == call.renewals:
+            return _model_lost(call, ModelLost(at=event.at, reason="no new session of the model"), policy)
         case Timer.REDIRECT if event.number == len(call.handoffs) and redirect_is_overdue(call):
             return give_up_redirect(call, event, policy)
         case Timer.HANG_UP if call.phase is Phase.CLOSING and event.number < HANG_UP_TRIES:
@@ -315,6 +337,7 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     CallerSpoke: _caller_spoke,
     KeyPressed: _key_pressed,
     ModelLost: _model_lost,
+    ModelRenewed: _model_renewed,
     RedirectAccepted: redirect_accepted,
     RedirectFailed: redirect_failed,
     HangUpFailed: _hang_up_failed,

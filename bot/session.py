@@ -30,6 +30,7 @@ from bot.events import (
     ListenAgain,
     RedirectAccepted,
     RedirectFailed,
+    RenewModel,
     SayFarewell,
     SayGoodbye,
     StartTimer,
@@ -60,6 +61,9 @@ class Conversation(Protocol):
 
     def listen_again(self, advice: str) -> None:
         """Open the bot's ears again and tell it why."""
+
+    def renew_model(self, renewal: int) -> None:
+        """Let a new session of the model take over; report `ModelRenewed` or `ModelLost`."""
 
     def close(self) -> None:
         """Close the media socket from our side."""
@@ -250,6 +254,8 @@ class Session:
                     self._tell(lambda line, n=farewell: line.say_farewell(n))
                 case ListenAgain(advice):
                     self._tell(lambda line, text=advice: line.listen_again(text))
+                case RenewModel(renewal):
+                    self._tell(lambda line, n=renewal: line.renew_model(n))
                 case CloseStream():
                     self._tell(lambda line: line.close())
         return document

@@ -129,6 +129,11 @@ class TwilioOutput(FrameProcessor):
         """See `Earpiece`."""
         self._utterances[-1].text += text
 
+    @property
+    def being_said(self) -> str:
+        """The words that were sent and have not been heard yet."""
+        return "".join(utterance.text[utterance.told :] for utterance in self._utterances).strip()
+
     def finish(self) -> None:
         """See `Earpiece`."""
         self._mark_the_end()

@@ -1,34 +1,64 @@
 """Is the model still there? A fact, as an event."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable
 
 from loguru import logger
 from pipecat.frames.frames import ErrorFrame
-from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.utils.errors import ErrorCategory
 
 from bot.events import ModelLost
 from bot.session import Session
+from pipelines import Leg
+
+LOOK_SECONDS = 0.5
+"""How often the model is looked at."""
+
+FILLER_SECONDS = 3.5
+"""How long the caller waits for an answer before they are told that one is coming."""
 
 
 class ModelWatch:
-    """Tells the call once that its model is gone.
+    """Tells the call that its model is gone: once for each session of the model.
 
-    Errors of category `application` are our own tools' (the conversation goes on); those of other processors are not
-    the model's.
+    A model is gone when its leg says so with an error (closed, refused, fatal for the session), or when an answer is
+    overdue and nothing arrives. Errors of category `application` are our own tools' (the conversation goes on); those
+    of other processors are not the model's.
     """
 
-    def __init__(self, session: Session, model: Sequence[FrameProcessor]) -> None:
-        """Args: session: the call's session. model: the processors that make up the model leg."""
+    def __init__(self, session: Session, leg: Leg, fill: Callable[[], None]) -> None:
+        """Args: session: the call's session. leg: the model. fill: says a word to the caller, who is waiting."""
         self._session = session
-        self._model = model
+        self._leg = leg
+        self._fill = fill
         self._lost = False
 
     def error(self, frame: ErrorFrame) -> None:
         """An error has travelled up the pipeline."""
-        if frame.processor not in self._model or frame.category is ErrorCategory.APPLICATION:
-            return
-        logger.error("model: {}", frame.error)
+        if frame.processor in self._leg.stages and frame.category is not ErrorCategory.APPLICATION:
+            self.lost(frame.error)
+
+    def lost(self, reason: str) -> None:
+        """The model is gone."""
         if not self._lost:
             self._lost = True
+            logger.error("model: {}", reason)
             self._session.post(ModelLost(at=self._session.now(), reason="the model is gone"))
+
+    def renewed(self) -> None:
+        """Another session has taken over."""
+        self._lost = False
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        filled = False
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            waiting = self._leg.waiting_seconds
+            if waiting < FILLER_SECONDS:
+                filled = False
+            elif not filled and not self._lost:
+                filled = True
+                self._fill()
+            if (overdue := self._leg.overdue) is not None:
+                self.lost(overdue)

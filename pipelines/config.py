@@ -1,5 +1,8 @@
 """A pipeline's settings: read from `pipelines/<name>.yaml`, checked before the server starts."""
 
+import audioop
+import wave
+from base64 import b64encode
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -52,6 +55,18 @@ def _tool(path: str, info: ValidationInfo) -> str:
     if name in (info.context or {}).get("taken", ()):
         remedy = "give the function another name"
         raise refusal(f"names `{path}`, but every call has a tool `{name}` already", remedy)
+    return path
+
+
+def _recording(path: Path) -> Path:
+    remedy = "write the path of a WAV file of 8 kHz, one channel, 16 bits"
+    try:
+        with wave.open(str(path)) as recording:
+            kind = (recording.getframerate(), recording.getnchannels(), recording.getsampwidth())
+    except (OSError, EOFError, wave.Error) as error:
+        raise refusal(f"is `{path}`, which cannot be read as one", remedy) from error
+    if kind != (8000, 1, 2):
+        raise refusal(f"is `{path}`, of {kind[0]} Hz, {kind[1]} channels and {8 * kind[2]} bits", remedy)
     return path
 
 
@@ -143,6 +158,9 @@ class PipelineConfig(Section):
     speed: float = Field(default=1.0, ge=0.25, le=1.5)
     """How fast the bot speaks; 1 is normal."""
 
+    filler: Annotated[Path, AfterValidator(_recording)] = FOLDER / "one_moment.wav"
+    """What the caller hears while a broken session is replaced: a WAV file of 8 kHz, one channel, 16 bits."""
+
     tools: tuple[Annotated[str, AfterValidator(_tool)], ...] = ()
     """Async functions that the model may call, as dotted paths."""
 
@@ -160,6 +178,12 @@ class PipelineConfig(Section):
             remedy = "keep one, or rename a function; the model knows a tool by its name alone"
             raise refusal(f"has more than one function named {listed(twice)}", remedy)
         return paths
+
+    @property
+    def filler_audio(self) -> str:
+        """The filler as µ-law of 8 kHz, in base64."""
+        with wave.open(str(self.filler)) as recording:
+            return b64encode(audioop.lin2ulaw(recording.readframes(recording.getnframes()), 2)).decode()
 
     @property
     def system_instruction(self) -> str:

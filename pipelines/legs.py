@@ -64,5 +64,22 @@ class Leg(Protocol):
     def listen(self, on: bool) -> None:
         """Whether the model hears the caller."""
 
+    @property
+    def waiting_seconds(self) -> float:
+        """For how long an answer has been due of which nothing more has come; 0 while none is."""
+        ...
+
+    @property
+    def overdue(self) -> str | None:
+        """In words, what the model should have sent by now; None while nothing is."""
+        ...
+
+    async def renew(self, instruction: str) -> None:
+        """Begin a new session that knows the conversation so far, and have it go on, as told if it is told how.
+
+        Raises:
+            OSError: There is no new session.
+        """
+
     async def prompt(self, instruction: str) -> None:
         """Tell the model something that the caller did not say, and have it answer."""

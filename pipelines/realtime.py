@@ -16,7 +16,13 @@ from typing import Any
 
 from loguru import logger
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
-from pipecat.frames.frames import LLMMessagesAppendFrame, TTSStartedFrame
+from pipecat.frames.frames import (
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMMessagesAppendFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+)
 from pipecat.processors.aggregators.llm_context import LLMContextMessage
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.openai.realtime import events
@@ -52,6 +58,15 @@ PASSED_ON = frozenset(
     }
 )
 """The events that Pipecat's service acts on, but for those that nobody reads and those that are handled on arrival."""
+
+FIRST_SIGN_SECONDS = 4.0
+"""How long nothing at all may come when an answer is due. The model announces an answer at once."""
+
+PROGRESS_SECONDS = 8.0
+"""How long an answer that was announced may stand still: the model may think before it speaks."""
+
+RENEWAL_SECONDS = 3.5
+"""How long a new session may take until it is ready."""
 
 SESSION_OVER = {"session_expired", "invalid_api_key", "insufficient_quota", "billing_hard_limit_reached"}
 """Error codes after which the session gives no more answers."""
@@ -101,6 +116,11 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         self._early: deque[bytes] = deque(maxlen=KEPT_UNTIL_READY)
         self._spoken: list[_Spoken] = []
         self._responding = ""
+        self._due_since: float | None = None
+        """Since when an answer is due and nothing has come. Seconds, monotonic."""
+
+        self._patience = FIRST_SIGN_SECONDS
+        self._ready = asyncio.Event()
         self._cut_off = ""
         """The response that the caller interrupted: what still comes of it is not played."""
 
@@ -143,6 +163,40 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         """See `Leg`."""
         self.set_audio_input_paused(not on)
 
+    @property
+    def waiting_seconds(self) -> float:
+        """See `Leg`."""
+        return 0.0 if self._due_since is None else time.monotonic() - self._due_since
+
+    @property
+    def overdue(self) -> str | None:
+        """See `Leg`."""
+        return f"no answer for {self._patience:.0f} s" if self.waiting_seconds > self._patience else None
+
+    async def renew(self, instruction: str) -> None:
+        """See `Leg`."""
+        if self._current_audio_response is not None:
+            await self.push_frame(TTSStoppedFrame())
+        if not self._response_active:
+            await self.push_frame(LLMFullResponseStartFrame())  # what the caller said last joins the context
+        await self.push_frame(LLMFullResponseEndFrame())
+        if self._earpiece is not None:
+            self._earpiece.finish()
+        self._current_audio_response = self._current_assistant_response = None
+        self._spoken.clear()
+        async with asyncio.timeout(RENEWAL_SECONDS):
+            await self._disconnect()
+            self._llm_needs_conversation_setup = True
+            if self._context is not None:
+                await self._process_completed_function_calls(send_new_results=False)
+            await self.open()
+            self._receive_task = self.create_task(self._receive_task_handler())
+            await self._ready.wait()
+        if self._context is not None:
+            if instruction:
+                self._context.add_message({"role": "developer", "content": instruction})
+            await self._create_response()
+
     async def prompt(self, instruction: str) -> None:
         """See `Leg`. Queued on the service itself: only there does an appended message make the model speak."""
         message: LLMContextMessage = {"role": "developer", "content": instruction}
@@ -155,6 +209,8 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
             self.base_url,
             await self._auth_headers(),
             handlers={
+                "input_audio_buffer.speech_stopped": self._answer_is_due,
+                "response.created": self._answer_has_begun,
                 "response.output_audio.delta": self._speak,
                 "response.output_audio_transcript.delta": self._words,
                 "response.done": self._response_done,
@@ -176,14 +232,19 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
             await self.push_error(f"the model cannot be reached: {error!r}", exception=error)
         else:
             self._receive_task = self.create_task(self._receive_task_handler())
+            self._answer_is_due()  # the greeting, which waits for the session to be ready
 
     async def _disconnect(self) -> None:
         self._opening = None
         self._session_sent = None
+        self._due_since = None
+        self._ready.clear()
         await super()._disconnect()
 
     async def send_client_event(self, event: events.ClientEvent) -> None:
         """Send an event; a session update only when it says something new."""
+        if isinstance(event, events.ResponseCreateEvent):
+            self._answer_is_due()
         if isinstance(event, events.SessionUpdateEvent):
             session = event.session.model_dump(exclude_none=True)
             if session == self._session_sent:
@@ -196,6 +257,7 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         while self._early and self._websocket is not None:
             self._websocket.send_now(self._early.popleft())
         await super()._handle_evt_session_updated(evt)
+        self._ready.set()
 
     async def _receive_task_handler(self) -> None:
         """Read until the session ends; an end that we did not ask for is an error, never silence."""
@@ -228,11 +290,20 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
 
     # --- what the model says, in the socket's own callback ------------------------------------------
 
+    def _answer_is_due(self, event: dict[str, Any] | None = None) -> bool:
+        self._due_since, self._patience = time.monotonic(), FIRST_SIGN_SECONDS
+        return False
+
+    def _answer_has_begun(self, event: dict[str, Any]) -> bool:
+        self._due_since, self._patience = time.monotonic(), PROGRESS_SECONDS
+        return False
+
     def _speak(self, event: dict[str, Any]) -> bool:
         """Play a piece of speech. The first of each item goes on to Pipecat, which shall know that it has begun."""
         if event["response_id"] == self._cut_off or self._earpiece is None:
             return True
         payload, duration_ms = self._codec.to_line(event["delta"])
+        self._due_since = time.monotonic()
         self._responding = event["response_id"]
         last = self._spoken[-1] if self._spoken else None
         item = (event["item_id"], event["content_index"])
@@ -254,6 +325,7 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         return True
 
     def _response_done(self, event: dict[str, Any]) -> bool:
+        self._due_since = None
         tail = self._codec.end()
         if self._earpiece is not None and event["response"]["id"] != self._cut_off:
             if tail:
@@ -266,6 +338,7 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
 
         The model has cancelled its response by itself (OpenAI: voice activity detection, `interrupt_response`).
         """
+        self._due_since = None
         if self._earpiece is None:
             return False
         heard_ms = self._earpiece.heard_ms

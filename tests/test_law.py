@@ -7,7 +7,7 @@ from calls import POLICY, Story
 
 from bot import events as ev
 from bot.call import By, End, Outcome, Phase
-from bot.law import standing_document
+from bot.law import RENEWALS, standing_document
 from bot.routing import BargeIn, Fallback
 
 STAY = dataclasses.replace(POLICY, goodbye_barge_in=BargeIn.STAY)
@@ -348,10 +348,34 @@ def test_a_hang_up_of_a_caller_who_has_gone_is_the_end():
 # --- the model is gone --------------------------------------------------------------------------------
 
 
-def test_a_lost_model_means_a_person():
+def test_a_lost_model_is_replaced_by_a_new_session_of_it():
     story = Story().with_bot().happens(ev.ModelLost, reason="closed")
+    assert story.call.phase is Phase.BOT
+    assert ev.RenewModel(1) in story.effects
+    assert not story.happens(ev.ModelRenewed, renewal=1).call.renewing
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts"),
+    [(ev.ModelLost, {"reason": "refused"}), (ev.TimerFired, {"timer": ev.Timer.RENEWAL, "number": 1})],
+)
+def test_a_model_that_cannot_be_replaced_means_a_person(kind: type[ev.Event], facts: dict):
+    story = Story().with_bot().happens(ev.ModelLost, reason="closed").happens(kind, **facts)
     assert story.documents == [ev.DialPerson(1)]
     assert story.call.handoffs[-1].by is By.WATCH
+
+
+def test_a_model_that_is_lost_again_and_again_means_a_person():
+    story = Story().with_bot()
+    for n in range(1, RENEWALS + 1):
+        story.happens(ev.ModelLost, reason="closed").happens(ev.ModelRenewed, renewal=n)
+        assert story.call.phase is Phase.BOT
+    assert story.happens(ev.ModelLost, reason="closed").documents == [ev.DialPerson(1)]
+
+
+def test_a_new_session_that_comes_too_late_changes_nothing():
+    story = Story().with_bot().happens(ev.ModelLost, reason="closed").asks()
+    assert story.happens(ev.TimerFired, timer=ev.Timer.RENEWAL, number=1).call.phase is not Phase.BOT
 
 
 def test_a_model_lost_during_the_goodbye_does_not_hold_the_hand_off_up():

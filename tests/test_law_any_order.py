@@ -43,6 +43,7 @@ events = st.one_of(
     event(ev.CallEnded),
     event(ev.CallLives),
     event(ev.ModelLost, reason=st.just("gone")),
+    event(ev.ModelRenewed, renewal=st.integers(1, 3)),
     event(ev.TimerFired, timer=st.sampled_from(ev.Timer), number=numbers),
 )
 
