@@ -23,6 +23,7 @@ from pipecat.frames.frames import (
     TTSTextFrame,
 )
 from pipecat.pipeline.worker import PipelineWorker
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.text.base_text_aggregator import TextType
 from streams import STREAM_SID, Recorder, Tape, payload, running, settled, until
 
@@ -406,8 +407,30 @@ async def test_a_mark_behind_the_audio_survives_an_interruption_and_proves_nothi
         await on.push(mark_behind_audio("goodbye:1:1"))
         await on.push(InterruptionFrame())
         assert not on.output.mark_came_back("goodbye:1:1")
-        await on.worker.queue_frames([InterruptionFrame(), mark_behind_audio("goodbye:1:2"), InterruptionFrame()])
-        await until(lambda: "goodbye:1:2" in on.tape.marks)
+
+
+class Busy(FrameProcessor):
+    """Has something to do when a response ends, until an interruption."""
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if isinstance(frame, LLMFullResponseEndFrame):
+            await asyncio.Event().wait()
+        await self.push_frame(frame, direction)
+
+
+async def test_a_mark_behind_the_audio_that_is_still_on_its_way_survives_an_interruption():
+    tape, before, after = Tape(), Recorder(), Recorder()
+    async with running([before, Busy(), TwilioOutput(tape, STREAM_SID)], after) as worker:
+        mark = mark_behind_audio("goodbye:1:1")
+        await worker.queue_frames([LLMFullResponseEndFrame(), mark, TTSStoppedFrame()])
+        await until(lambda: before.of(TTSStoppedFrame))
+        await settled()
+        assert tape.marks == []
+        await worker.queue_frame(InterruptionFrame())
+        await until(lambda: tape.marks == ["goodbye:1:1"])
+        await settled()
+        assert not after.of(TTSStoppedFrame)
 
 
 # --- the end --------------------------------------------------------------------------------------------
