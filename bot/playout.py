@@ -36,8 +36,11 @@ class Playout:
     sent_ms: float = 0.0
     """How much was sent."""
 
+    proven_ms: float = 0.0
+    """Up to where echoes have proven that everything was played, or `clear` has thrown it away."""
+
     _done_ms: float = 0.0
-    """What lies before this was played, or thrown away."""
+    """What lies before this was played, or thrown away, as far as the clock can tell."""
 
     _done_at: float = 0.0
     _marked_ms: float = 0.0
@@ -65,13 +68,14 @@ class Playout:
         """`clear` was sent: what is pending will come back without having been heard."""
         for mark in self._pending.values():
             mark.released = True
-        self._done_ms = self.sent_ms
+        self._done_ms = self.proven_ms = self.sent_ms
 
     def echoed(self, name: str) -> bool:
         """A mark came back. Returns whether that proves that the caller heard all that was sent before it."""
         mark = self._pending.pop(name, None)
         if mark is None or mark.released:
             return False
+        self.proven_ms = max(self.proven_ms, mark.position_ms)
         if mark.position_ms > self._done_ms:
             self._done_ms, self._done_at = mark.position_ms, self.clock()
         return True

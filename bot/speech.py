@@ -103,6 +103,7 @@ class TwilioOutput(FrameProcessor):
         """The line was cleared ahead of the frame that says so."""
 
         self._news = asyncio.Event()
+        self._releasing: asyncio.Task[None] | None = None
 
     # --- Earpiece ----------------------------------------------------------------------------------
 
@@ -145,7 +146,6 @@ class TwilioOutput(FrameProcessor):
         """See `Earpiece`. The frame that tells of the interruption is still to come."""
         self._throw_away()
         self._cleared = True
-        self._news.set()
 
     def mark_came_back(self, name: str) -> bool:
         """Twilio echoed a mark. Returns whether the caller has heard what was sent before it."""
@@ -180,15 +180,20 @@ class TwilioOutput(FrameProcessor):
                 self._hold(frame)
 
     async def cleanup(self) -> None:
-        """Close the socket when what was to be sent is sent."""
+        """Close the socket when what was to be sent is sent. The pipeline may never have started."""
         await super().cleanup()
-        await self.cancel_task(self._releasing)
+        if self._releasing is not None:
+            await self.cancel_task(self._releasing)
         await self._wire.close()
 
     def _hold(self, frame: Frame) -> None:
-        """Until the caller has heard what came before it. What begins an utterance can come later than its sound."""
+        """Until the caller has heard what came before it.
+
+        What begins an utterance comes later than its sound, and at times later than its end: the socket is ahead of
+        the pipeline. So it only keeps its place behind the frames before it.
+        """
         if isinstance(frame, LLMFullResponseStartFrame | TTSStartedFrame):
-            self._held.append(_Held(frame, self._utterances[-1].start_ms))
+            self._held.append(_Held(frame, self._held[-1].at_ms if self._held else 0.0))
         else:
             self._mark_the_end()
             self._held.append(_Held(frame, self.sent_ms))
@@ -208,6 +213,9 @@ class TwilioOutput(FrameProcessor):
             self._cleared = False
         else:
             self._throw_away()
+        if self._in_frames:
+            self._in_frames = False
+            await self._resampler.flush()  # nobody will hear the rest of it
         await self.push_frame(frame, direction)
         await self._speaks(False)
 
@@ -219,9 +227,10 @@ class TwilioOutput(FrameProcessor):
             self._playout.cleared()
         for utterance in self._utterances:
             utterance.text = utterance.text[: utterance.heard(heard_ms, sent_ms)]
-            utterance.end_ms = sent_ms
+            utterance.end_ms = heard_ms if utterance.end_ms is None else min(heard_ms, utterance.end_ms)
         self._utterances.append(_Utterance(self.sent_ms, told_at_ms=self.sent_ms))
         self._held = deque(held for held in self._held if held.at_ms <= heard_ms or not held.frame.interruptible)
+        self._news.set()
 
     def _mark_the_end(self) -> None:
         if self._playout.unmarked:
@@ -233,13 +242,13 @@ class TwilioOutput(FrameProcessor):
     # --- as it is heard ----------------------------------------------------------------------------
 
     async def _release(self) -> None:
-        """Let frames go on when their time has come, in order."""
+        """Let go on what has been heard, in order: words by the clock, frames when a mark has proven it."""
         while True:
             await self._news.wait()
             self._news.clear()
             if self._playout.playing:
                 await self._speaks(True)
-            while self._held and self._held[0].at_ms <= self.heard_ms:
+            while self._held and self._held[0].at_ms <= self._playout.proven_ms:
                 held = self._held.popleft()
                 await self._tell_words(held.at_ms)
                 await self.push_frame(held.frame)
