@@ -8,11 +8,13 @@ import sys
 import uvicorn
 from uvicorn.loops.auto import auto_loop_factory
 
+from bot.heartbeat import Heartbeat
 from bot.line import open_line
 from bot.logs import set_up_logs
 from bot.settings import Configuration, load_all
 from pipelines.config import ConfigurationError
 from web.app import create_app
+from web.draining import DrainingServer
 from web.media_socket import MediaSocketProtocol
 
 EXIT_MISCONFIGURED = 2
@@ -37,7 +39,8 @@ async def serve(configuration: Configuration) -> None:
             server_header=False,
         )
         _settle_down()
-        await uvicorn.Server(config).serve()
+        with Heartbeat():
+            await DrainingServer(config, line.switchboard, drain_seconds=settings.drain_seconds).serve()
 
 
 def _settle_down() -> None:

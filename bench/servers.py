@@ -82,6 +82,7 @@ class Server:
             "OPENAI_REALTIME_URL": model_url,
             "DATABASE_URL": f"sqlite+aiosqlite:///{self._folder / 'calls.db'}",
             "LOG_LEVEL": "INFO",
+            "MAX_CALLS": "1000",
             "PIPELINE": "openai_realtime",
             "HANDOFF_POLICY": "handoff.yaml",
             "PYTHONUNBUFFERED": "",

@@ -94,6 +94,9 @@ class By(StrEnum):
     WATCH = "watch"
     """The watch over the model: it is gone, so a person takes over."""
 
+    CLOSED = "closed"
+    """Nobody: the bot takes no more calls, so a new one goes to a person."""
+
 
 @dataclass(frozen=True, slots=True)
 class Handoff:

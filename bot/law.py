@@ -101,6 +101,23 @@ def answer(sid: str, caller: str, called: str, at: float) -> Step:
     return call, (ConnectBot(call.leg), StartTimer(Timer.CHECK, 0, CHECK_SECONDS))
 
 
+def answer_without_bot(sid: str, caller: str, called: str, at: float, policy: Policy, reason: str) -> Step:
+    """A call comes in while the bot takes none: the people of the failsafe target are rung.
+
+    Args:
+        sid: See `answer`, as the next three.
+        caller: The caller's number.
+        called: Our number.
+        at: Unix seconds.
+        policy: The operator's rules.
+        reason: Why the bot takes none, for the record and for the person.
+    """
+    request = HandoffRequested(at=at, target=policy.failsafe, reason=reason, by=By.CLOSED)
+    call, (document, *_) = redirect(_agree(Call(sid, caller, called, at), request, policy), request, policy)
+    call, effects = redirected(call, policy)
+    return call, (document, *effects)
+
+
 def step(call: Call, event: Event, policy: Policy) -> Step:
     """Apply one fact to a call.
 

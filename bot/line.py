@@ -115,6 +115,7 @@ async def open_line(configuration: Configuration) -> AsyncIterator[Line]:
         telephony=telephony,
         addresses=Addresses(settings.public_url),
         tokens=StreamTokens.from_auth_token(auth_token),
+        places=settings.max_calls,
         on_stream_expected=anteroom.prepare,
     )
     try:

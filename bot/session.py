@@ -132,9 +132,15 @@ class Session:
         if self._conversation is conversation:
             self._conversation = None
 
-    def begin(self, effects: tuple[Effect, ...]) -> None:
-        """Carry out the orders that came with the call itself; its document answers the voice webhook."""
-        self._perform(effects)
+    def begin(self, effects: tuple[Effect, ...]) -> Document:
+        """Carry out the orders that came with the call itself. Returns the document that answers the voice webhook."""
+        document = self._perform(effects)
+        assert document is not None  # noqa: S101 - the law answers every call with one
+        return document
+
+    def let_go(self) -> None:
+        """Close the media stream, if there is one."""
+        self._tell(lambda line: line.close())
 
     def post(self, event: Event) -> None:
         """Apply an event without waiting for it: for the media path, which waits for nothing."""
@@ -179,6 +185,8 @@ class Session:
     async def close(self) -> None:
         """Let go of the call: the process is ending."""
         self._timers.stop_all()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=LEDGER_SECONDS)  # what is being written
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

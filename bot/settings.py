@@ -159,6 +159,12 @@ class Settings(BaseModel):
     database_url: Annotated[str, AfterValidator(_database)] = "sqlite+aiosqlite:///putthrough.db"
     """The record of the calls, as SQLAlchemy writes a database with an async driver."""
 
+    max_calls: int = Field(default=60, ge=1)
+    """How many calls the bot takes at once in this process. Further callers are put through to the failsafe target."""
+
+    drain_seconds: int = Field(default=600, ge=0)
+    """How long live calls may go on after the process was told to end. Seconds."""
+
     console_password: SecretStr | None = None
     """Opens the console and the calls API."""
 

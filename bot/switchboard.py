@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from loguru import logger
 
-from bot.call import By, Call, Phase
-from bot.events import ConnectBot, Document, Event, HandoffRequested, StreamStarted
-from bot.law import answer
+from bot.call import BOT_PHASES, By, Call, Phase
+from bot.events import ConnectBot, Document, Event, HandoffRequested, HangUp, StreamStarted
+from bot.law import answer, answer_without_bot, standing_document
 from bot.ledger import Entry, Ledger, LedgerError
 from bot.routing import Policy
 from bot.session import LEDGER_SECONDS, Session
@@ -28,6 +28,7 @@ class Switchboard:
         telephony: Telephony,
         addresses: Addresses,
         tokens: StreamTokens,
+        places: int,
         on_stream_expected: Callable[[str, int], None] = lambda sid, leg: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -39,6 +40,7 @@ class Switchboard:
             telephony: Twilio's REST.
             addresses: Our own addresses as Twilio sees them.
             tokens: The maker of stream tokens.
+            places: How many calls the bot takes at once. Further ones go to a person.
             on_stream_expected: Told of the CallSid and leg of a stream that Twilio is about to open.
             clock: Unix seconds.
         """
@@ -47,10 +49,13 @@ class Switchboard:
         self.addresses = addresses
         self._telephony = telephony
         self._tokens = tokens
+        self._places = places
         self._on_stream_expected = on_stream_expected
         self._clock = clock
         self._sessions: dict[str, Session] = {}
         self._finding = asyncio.Lock()
+        self.draining = False
+        """The process is to end: new calls go to a person, live ones go on."""
 
     @property
     def live(self) -> int:
@@ -62,14 +67,19 @@ class Switchboard:
         return self._clock()
 
     async def answer_call(self, sid: str, caller: str, called: str) -> str:
-        """A call comes in. Returns the TwiML that connects it with the bot.
+        """A call comes in. Returns the TwiML that connects it with the bot, or with a person when the bot takes none.
 
         Asked again (a retried webhook, a call that somebody sent here once more), it answers with the same document:
         its token opens the stream only if that has not been opened yet; otherwise Twilio goes on to the person who
         stands after it.
         """
-        session = await self.find(sid) or await self._open(sid, caller, called)
-        return self._render(ConnectBot(session.call.leg), session.call)
+        session = await self.find(sid)
+        if session is not None:
+            document = standing_document(session.call)
+            if isinstance(document, HangUp):  # nobody is hung up on for calling
+                document = ConnectBot(session.call.leg)
+            return self._render(document, session.call)
+        return await self._open(sid, caller, called)
 
     async def answer_callback(self, sid: str, caller: str, called: str, event: Event) -> str:
         """A webhook brings a fact about a call. Returns the TwiML that answers it.
@@ -125,21 +135,39 @@ class Switchboard:
             session.messages = stored.conversation or []
             return session
 
+    def let_go(self) -> None:
+        """Close every media stream: Twilio goes on with the person who stands behind it."""
+        for session in list(self._sessions.values()):
+            session.let_go()
+
     async def close(self) -> None:
         """Let go of every call: the process is ending."""
         await asyncio.gather(*(session.close() for session in self._sessions.values()))
 
-    async def _open(self, sid: str, caller: str, called: str) -> Session:
-        call, effects = answer(sid, caller, called, self.now())
+    async def _open(self, sid: str, caller: str, called: str) -> str:
+        if closed := self._closed():
+            logger.warning("the bot does not take this call: {}", closed)
+            call, effects = answer_without_bot(sid, caller, called, self.now(), self.policy, closed)
+        else:
+            call, effects = answer(sid, caller, called, self.now())
         try:
             async with asyncio.timeout(LEDGER_SECONDS):
                 await self.ledger.add(call, Entry(call.started_at, "CallAnswered", {}, call.phase, True))
         except (LedgerError, TimeoutError) as error:
             logger.error("the record is not kept, the call goes on: {!r}", error)
         session = self._sessions.get(sid) or self._take(call, 1)
-        session.begin(effects)
+        document = session.begin(effects)
         logger.info("a call comes in")
-        return session
+        return self._render(document, session.call)
+
+    def _closed(self) -> str | None:
+        """Why the bot takes no more calls, if it does not."""
+        if self.draining:
+            return "the bot's server is being replaced"
+        talking = sum(session.call.phase in (Phase.CONNECTING, *BOT_PHASES) for session in self._sessions.values())
+        if talking >= self._places:
+            return f"the bot is in {talking} calls already"
+        return None
 
     def _take(self, call: Call, version: int) -> Session:
         session = Session(

@@ -53,6 +53,7 @@ async def server_process(stage: Stage, folder: Path, **settings: str) -> AsyncIt
         **os.environ,
         **stage.environment,
         "PORT": str(port),
+        "DRAIN_SECONDS": "0",
         "DATABASE_URL": f"sqlite+aiosqlite:///{folder.resolve() / 'calls.db'}",
         **settings,
     }

@@ -37,6 +37,7 @@ def switchboard(ledger: Ledger, telephony: ScriptedTelephony) -> Switchboard:
         ledger=ledger,
         telephony=telephony,
         addresses=Addresses("https://bot.example"),
+        places=10,
         tokens=StreamTokens.from_auth_token("secret"),
     )
 

@@ -29,6 +29,8 @@ VARIABLES = {
     "HANDOFF_POLICY",
     "DATABASE_URL",
     "CONSOLE_PASSWORD",
+    "DRAIN_SECONDS",
+    "MAX_CALLS",
     "LOG_LEVEL",
 }
 

@@ -1,6 +1,6 @@
 """The server's application: what is mounted where."""
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 
 from bot.line import Line
 from bot.signatures import Signatures
@@ -29,8 +29,10 @@ def create_app(line: Line) -> FastAPI:
         return {"status": "ok"}
 
     @app.get("/ready")
-    async def ready() -> dict[str, str | int]:
-        """The process takes calls. It does from the moment that it listens."""
-        return {"status": "ready", "calls": line.switchboard.live}
+    async def ready(response: Response) -> dict[str, str | int]:
+        """The process takes calls: from the moment that it listens until it is told to end."""
+        draining = line.switchboard.draining
+        response.status_code = 503 if draining else 200
+        return {"status": "draining" if draining else "ready", "calls": line.switchboard.live}
 
     return app
