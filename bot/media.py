@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from loguru import logger
 from pipecat.frames.frames import Frame, StartFrame, SystemFrame
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
 from pipecat.serializers.twilio import TwilioFrameSerializer
 from pipecat.transports.base_transport import BaseTransport
 
@@ -114,32 +114,42 @@ class TwilioInput(FrameProcessor):
         self._hear = hear
         self._on_end = on_end
         self._news: asyncio.Queue[str | bytes | Frame | None] = asyncio.Queue()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def setup(self, setup: FrameProcessorSetup) -> None:
+        """Tell the serializer the pipeline's sample rate, without which it drops all audio."""
+        await super().setup(setup)
+        await self._serializer.setup(setup)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Start with the pipeline, and let everything else pass."""
         await super().process_frame(frame, direction)
         await self.push_frame(frame, direction)
         if isinstance(frame, StartFrame):
-            self._reading = self.create_task(self._read(), "read")
-            self._pushing = self.create_task(self._push(), "push")
+            self._tasks = [self.create_task(self._read(), "read"), self.create_task(self._push(), "push")]
 
     async def cleanup(self) -> None:
-        """Stop reading."""
+        """Stop reading. The pipeline may never have started."""
         await super().cleanup()
-        for task in (self._reading, self._pushing):
+        for task in self._tasks:
             await self.cancel_task(task)
 
     async def _read(self) -> None:
-        await self._wire.receive(self._take)
-        self._news.put_nowait(None)
+        try:
+            await self._wire.receive(self._take)
+        finally:
+            self._news.put_nowait(None)  # however the socket ended
 
     def _take(self, data: str | bytes) -> None:
         """One message. Fifty a second of them are audio, and some are marks that are the output's own."""
         message = read_message(data)
         match message.get("event"):
-            case "media" if self._hear is not None:
+            case "media":
                 if (payload := _text(message, "media", "payload")) is not None and _is_base64(payload):
-                    self._hear(payload)
+                    if self._hear is not None:
+                        self._hear(payload)
+                    else:
+                        self._news.put_nowait(data)
             case "mark":
                 if (name := _text(message, "mark", "name")) is not None:
                     heard = self._out.mark_came_back(name)
