@@ -13,6 +13,9 @@ STALL_SECONDS = 5.0
 
 CLOSE_SECONDS = 1.0
 
+LARGEST_MESSAGE = 16 * 1024 * 1024
+"""Bytes, in one frame or in many. No message of a call comes near it; a larger one ends its socket."""
+
 
 class FastSocket(WSListener):
     """A WebSocket. What is sent to one that has ended is lost, which its end has told already."""
@@ -25,6 +28,7 @@ class FastSocket(WSListener):
         self._transport: WSTransport | None = None
         self._over = asyncio.Event()
         self._parts: list[bytes] = []
+        self._parts_size = 0
         self._text = True
         self._stall: asyncio.TimerHandle | None = None
 
@@ -76,11 +80,21 @@ class FastSocket(WSListener):
         elif kind in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION):
             if kind is not WSMsgType.CONTINUATION:
                 self._text = kind is WSMsgType.TEXT
-            self._parts.append(frame.get_payload_as_bytes())
-            if frame.fin:
-                whole = b"".join(self._parts)
-                self._parts.clear()
-                self.take(whole, text=self._text)
+            self._add(frame.get_payload_as_bytes(), last=frame.fin)
+
+    def _add(self, part: bytes, *, last: bool) -> None:
+        """A part of a message. picows bounds the frames, not how many of them make a message."""
+        self._parts.append(part)
+        self._parts_size += len(part)
+        if self._parts_size > LARGEST_MESSAGE:
+            self._parts.clear()
+            self.ended = self.ended or "a message without end came"
+            self.end(WSCloseCode.MESSAGE_TOO_BIG)
+        elif last:
+            whole = b"".join(self._parts)
+            self._parts.clear()
+            self._parts_size = 0
+            self.take(whole, text=self._text)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """See picows."""

@@ -12,13 +12,10 @@ import orjson
 from loguru import logger
 from picows import WSHandshakeError, ws_connect
 
-from pipelines.fast_socket import FastSocket
+from pipelines.fast_socket import LARGEST_MESSAGE, FastSocket
 
 OPEN_SECONDS = 3.0
 """How long connecting may take, with all that belongs to it. Somebody is waiting on the telephone."""
-
-LARGEST_MESSAGE = 16 * 1024 * 1024
-"""Bytes. No event of a call comes near it."""
 
 Handler = Callable[[dict[str, Any]], bool]
 """Takes an event as it arrives; True when nobody else needs it."""
@@ -83,8 +80,9 @@ class ModelSocket(FastSocket):
         """See `FastSocket`."""
         try:
             event = orjson.loads(message)
-            kind = event["type"]
-        except (ValueError, TypeError, KeyError):
+        except ValueError:
+            event = None
+        if not isinstance(event, dict) or not isinstance(kind := event.get("type"), str):
             logger.warning("the model sent something that is no event ({} bytes)", len(message))
             return
         if kind in self._logged:
@@ -93,7 +91,7 @@ class ModelSocket(FastSocket):
         try:
             if handler is not None and handler(event):
                 return
-        except (ValueError, TypeError, KeyError) as error:
+        except Exception as error:  # whatever it is, one event must not end the call
             logger.warning("an event {} of the model is not what it should be: {!r}", kind, error)
             return
         if kind in self._passed_on:

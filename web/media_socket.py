@@ -16,13 +16,10 @@ from picows.picows import WSProtocol  # pyright: ignore[reportAttributeAccessIss
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from bot.wire import WIRE
-from pipelines.fast_socket import FastSocket
+from pipelines.fast_socket import LARGEST_MESSAGE, FastSocket
 
 PING_SECONDS = 20.0
 """How long a socket may be silent before it is asked whether it lives, and then again before it is given up."""
-
-LARGEST_MESSAGE = 16 * 1024 * 1024
-"""Bytes. A larger one ends the socket, and with it the bot's part in the call; smaller nonsense is passed over."""
 
 EARLY_MESSAGES = 500
 """How many messages may wait for the application. Twilio's first few do, for a moment."""
