@@ -15,6 +15,9 @@ REDIRECT_SECONDS = 0.3
 TRUNCATION_MS = 60
 """How exactly the model must be told what was heard when the caller interrupts. Milliseconds."""
 
+AT_ONCE_SECONDS = 0.05
+"""Two notes of one moment differ by this much at most: one is written by the clock, one by the audio."""
+
 
 @dataclass(frozen=True, slots=True)
 class Played:
@@ -57,15 +60,17 @@ class Played:
 
     def _heard_at_interruptions(self) -> Iterator[int]:
         """How much of the response that an interruption cut short had been played, gaps in it left out."""
-        heard = 0
+        stretches: list[Note] = []
         for note in sorted(self.notes, key=lambda note: note.at):
             match note.lane, note.what:
                 case "model", "response started":
-                    heard = 0
+                    stretches.clear()
                 case "bot", "speech stopped":
-                    heard += note.data["played_ms"]
+                    stretches.append(note)
                 case "bot", "clear" if note.data["dropped_ms"] > 0:
-                    yield heard + note.data["played_ms"]
+                    # The clear ends a stretch itself; the two notes are of one moment and come in either order.
+                    before = [s for s in stretches if abs(s.at - note.at) > AT_ONCE_SECONDS]
+                    yield note.data["played_ms"] + sum(s.data["played_ms"] for s in before)
                 case _:
                     pass
 
