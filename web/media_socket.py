@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from picows import WSAutoPingStrategy, WSCloseCode
 from picows.picows import WSProtocol  # pyright: ignore[reportAttributeAccessIssue] - not in its stubs
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from bot.wire import WIRE
@@ -83,6 +84,8 @@ class MediaSocketProtocol(WebSocketsSansIOProtocol):
         """An order of the application's."""
         match message["type"], self._media:
             case "websocket.accept", None:
+                if self.disconnected:
+                    raise ClientDisconnected
                 self._media = self._hand_over()
                 cast("dict[str, Any]", self.scope)["extensions"][WIRE] = {"wire": self._media}
             case _, None:
@@ -124,6 +127,8 @@ class MediaSocketProtocol(WebSocketsSansIOProtocol):
             read_buffer_init_size=8 * 1024,
         )
         self.handshake_complete = True
+        if self.read_paused:  # uvicorn has read a message that came without waiting for our answer
+            self.transport.resume_reading()
         self.transport.set_protocol(protocol)
         protocol.connection_made(self.transport)
         request = self._request
