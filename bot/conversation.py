@@ -103,7 +103,12 @@ class Conversation:
             enable_rtvi=False,
             enable_turn_tracking=False,
         )
-        self._watch = ModelWatch(session, leg, fill=lambda: self._transport.output().play(self._filler))
+        self._watch = ModelWatch(
+            session,
+            leg,
+            fill=lambda: self._transport.output().play(self._filler),
+            silent=lambda: not self._transport.output().playing,
+        )
         self._listen_to(user_turn, assistant_turn)
 
     async def run(self) -> None:

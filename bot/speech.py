@@ -117,6 +117,11 @@ class TwilioOutput(FrameProcessor):
         """See `Earpiece`."""
         return self._playout.heard_ms
 
+    @property
+    def playing(self) -> bool:
+        """Whether the caller is hearing something."""
+        return self._playout.playing
+
     def play(self, payload: str) -> None:
         """See `Earpiece`."""
         self._wire.send(f'{{"event":"media","streamSid":"{self._stream_sid}","media":{{"payload":"{payload}"}}}}')

@@ -26,11 +26,19 @@ class ModelWatch:
     of other processors are not the model's.
     """
 
-    def __init__(self, session: Session, leg: Leg, fill: Callable[[], None]) -> None:
-        """Args: session: the call's session. leg: the model. fill: says a word to the caller, who is waiting."""
+    def __init__(self, session: Session, leg: Leg, *, fill: Callable[[], None], silent: Callable[[], bool]) -> None:
+        """Watch over one conversation.
+
+        Args:
+            session: The call's session.
+            leg: The model.
+            fill: Says a word to the caller, who is waiting.
+            silent: Whether the caller hears nothing now.
+        """
         self._session = session
         self._leg = leg
         self._fill = fill
+        self._silent = silent
         self._lost = False
 
     def error(self, frame: ErrorFrame) -> None:
@@ -62,3 +70,14 @@ class ModelWatch:
                 self._fill()
             if (overdue := self._leg.overdue) is not None:
                 self.lost(overdue)
+            elif self._leg.ends_soon and self._leg.resting and self._silent() and not self._lost:
+                await self._renew_unnoticed()
+
+    async def _renew_unnoticed(self) -> None:
+        """A session that is about to end is replaced in a pause of the conversation."""
+        try:
+            await self._leg.renew(None)
+        except Exception as error:
+            self.lost(f"no new session for one that is about to end: {error!r}")
+        else:
+            logger.info("the model's session was about to end; a new one has taken over")

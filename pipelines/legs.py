@@ -74,8 +74,22 @@ class Leg(Protocol):
         """In words, what the model should have sent by now; None while nothing is."""
         ...
 
-    async def renew(self, instruction: str) -> None:
-        """Begin a new session that knows the conversation so far, and have it go on, as told if it is told how.
+    @property
+    def ends_soon(self) -> bool:
+        """Whether the model's session is near the end that the model has set it."""
+        ...
+
+    @property
+    def resting(self) -> bool:
+        """Whether neither the caller nor the model is saying anything that a new session would miss."""
+        ...
+
+    async def renew(self, instruction: str | None) -> None:
+        """Begin a new session that knows the conversation so far.
+
+        Args:
+            instruction: How to go on, for a model that shall speak at once; it may be empty. None for one that shall
+                wait for the caller.
 
         Raises:
             OSError: There is no new session.

@@ -23,7 +23,7 @@ from pipecat.frames.frames import (
     TTSStartedFrame,
     TTSStoppedFrame,
 )
-from pipecat.processors.aggregators.llm_context import LLMContextMessage
+from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.openai.realtime import events
 from pipecat.services.openai.realtime.llm import CurrentAudioResponse, OpenAIRealtimeLLMService
@@ -33,6 +33,7 @@ from pipelines.codecs import Codec, Mulaw, Pcm
 from pipelines.config import PipelineConfig
 from pipelines.legs import Earpiece
 from pipelines.model_socket import ModelSocket
+from pipelines.session_properties import session_properties
 
 HEARD_TOLERANCE_MS = 20
 """An item of which at most this much is missing was heard to its end: filters and chunks round."""
@@ -64,6 +65,9 @@ FIRST_SIGN_SECONDS = 4.0
 
 PROGRESS_SECONDS = 8.0
 """How long an answer that was announced may stand still: the model may think before it speaks."""
+
+AHEAD_SECONDS = 300.0
+"""How long before its end a session is near it."""
 
 RENEWAL_SECONDS = 3.5
 """How long a new session may take until it is ready."""
@@ -105,7 +109,7 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
             settings=OpenAIRealtimeLLMService.Settings(
                 model=config.model,
                 system_instruction=config.system_instruction,
-                session_properties=_session(config, tools),
+                session_properties=session_properties(config, tools),
             ),
         )
         self._log = config.log
@@ -120,6 +124,8 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         """Since when an answer is due and nothing has come. Seconds, monotonic."""
 
         self._patience = FIRST_SIGN_SECONDS
+        self._ends_soon_at = float("inf")
+        self._caller_speaks = False
         self._ready = asyncio.Event()
         self._cut_off = ""
         """The response that the caller interrupted: what still comes of it is not played."""
@@ -173,7 +179,17 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         """See `Leg`."""
         return f"no answer for {self._patience:.0f} s" if self.waiting_seconds > self._patience else None
 
-    async def renew(self, instruction: str) -> None:
+    @property
+    def ends_soon(self) -> bool:
+        """See `Leg`. OpenAI ends a session after 60 minutes (OpenAI: Realtime sessions, `expires_at`)."""
+        return time.monotonic() >= self._ends_soon_at
+
+    @property
+    def resting(self) -> bool:
+        """See `Leg`."""
+        return self._due_since is None and not self._caller_speaks and not self._open_function_calls
+
+    async def renew(self, instruction: str | None) -> None:
         """See `Leg`."""
         if self._current_audio_response is not None:
             await self.push_frame(TTSStoppedFrame())
@@ -192,10 +208,23 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
             await self.open()
             self._receive_task = self.create_task(self._receive_task_handler())
             await self._ready.wait()
-        if self._context is not None:
-            if instruction:
-                self._context.add_message({"role": "developer", "content": instruction})
-            await self._create_response()
+        if self._context is None:
+            return
+        if instruction is None:
+            await self._tell_conversation(self._context)
+            return
+        if instruction:
+            self._context.add_message({"role": "developer", "content": instruction})
+        await self._create_response()
+
+    async def _tell_conversation(self, context: LLMContext) -> None:
+        """What Pipecat does before the first response of a session, without the response."""
+        told = await self.get_llm_adapter().get_llm_invocation_params(context)
+        for item in told["messages"]:
+            event = events.ConversationItemCreateEvent(item=item)
+            self._messages_added_manually[event.item.id] = True
+            await self.send_client_event(event)
+        self._llm_needs_conversation_setup = False
 
     async def prompt(self, instruction: str) -> None:
         """See `Leg`. Queued on the service itself: only there does an appended message make the model speak."""
@@ -209,7 +238,8 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
             self.base_url,
             await self._auth_headers(),
             handlers={
-                "input_audio_buffer.speech_stopped": self._answer_is_due,
+                "session.created": self._session_begins,
+                "input_audio_buffer.speech_stopped": self._caller_has_spoken,
                 "response.created": self._answer_has_begun,
                 "response.output_audio.delta": self._speak,
                 "response.output_audio_transcript.delta": self._words,
@@ -290,6 +320,16 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
 
     # --- what the model says, in the socket's own callback ------------------------------------------
 
+    def _session_begins(self, event: dict[str, Any]) -> bool:
+        seconds = float(event["session"].get("expires_at") or 0) - time.time()
+        ahead = min(AHEAD_SECONDS, seconds / 4)
+        self._ends_soon_at = time.monotonic() + seconds - ahead if seconds > 0 else float("inf")
+        return False
+
+    def _caller_has_spoken(self, event: dict[str, Any]) -> bool:
+        self._caller_speaks = False
+        return self._answer_is_due(event)
+
     def _answer_is_due(self, event: dict[str, Any] | None = None) -> bool:
         self._due_since, self._patience = time.monotonic(), FIRST_SIGN_SECONDS
         return False
@@ -339,6 +379,7 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         The model has cancelled its response by itself (OpenAI: voice activity detection, `interrupt_response`).
         """
         self._due_since = None
+        self._caller_speaks = True
         if self._earpiece is None:
             return False
         heard_ms = self._earpiece.heard_ms
@@ -378,33 +419,3 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
     async def _truncate_current_audio_response(self) -> None:
         """Done where `speech_started` arrived."""
         self._current_audio_response = None
-
-
-def _session(config: PipelineConfig, tools: ToolsSchema) -> events.SessionProperties:
-    turns = config.turn_detection
-    detection = (
-        events.SemanticTurnDetection(eagerness=turns.eagerness)
-        if turns.type == "semantic_vad"
-        else events.TurnDetection(
-            threshold=turns.threshold,
-            prefix_padding_ms=turns.prefix_padding_ms,
-            silence_duration_ms=turns.silence_duration_ms,
-        )
-    )
-    noise = config.noise_reduction
-    audio_format = events.PCMUAudioFormat() if config.audio == "pcmu" else events.PCMAudioFormat()
-    return events.SessionProperties(
-        output_modalities=["audio"],
-        audio=events.AudioConfiguration(
-            input=events.AudioInput(
-                format=audio_format,
-                transcription=events.InputAudioTranscription(
-                    model=config.transcription.model, language=config.language
-                ),
-                noise_reduction=events.InputAudioNoiseReduction(type=noise) if noise else None,
-                turn_detection=detection,
-            ),
-            output=events.AudioOutput(format=audio_format, voice=config.voice, speed=config.speed),
-        ),
-        tools=tools,
-    )

@@ -15,6 +15,7 @@ from sandbox.model import RealtimeModel
 from sandbox.network import Line, Network
 from sandbox.scene import Journal
 from sandbox.script import Script
+from sandbox.session import Timing
 from sandbox.story import Story
 
 PUBLIC_URL = "https://putthrough.example"
@@ -29,10 +30,14 @@ API_KEY = "sk-sandbox"
 class Stage:
     """Where stories are played. `async with` opens it."""
 
-    def __init__(self) -> None:
-        """Nothing runs yet."""
+    def __init__(self, *, timing: Timing | None = None) -> None:
+        """Nothing runs yet.
+
+        Args:
+            timing: How fast the model is, and how long its sessions last.
+        """
         self.journal = Journal()
-        self.model = RealtimeModel(journal=self.journal, api_key=API_KEY)
+        self.model = RealtimeModel(journal=self.journal, api_key=API_KEY, timing=timing)
         self.network = Network(account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, journal=self.journal)
         self.server_url = ""
         self._stack = AsyncExitStack()
