@@ -31,6 +31,9 @@ class FastSocket(WSListener):
         self._parts_size = 0
         self._text = True
         self._stall: asyncio.TimerHandle | None = None
+        self._sent = 0
+        self._taken = 0
+        """How many bytes of ours the peer's side had taken when it was last looked at."""
 
     def take(self, message: bytes, *, text: bool) -> None:
         """A message has arrived. Does not raise."""
@@ -42,6 +45,7 @@ class FastSocket(WSListener):
     def send_now(self, message: bytes) -> None:
         """Send a text message, without waiting."""
         if self._transport is not None and self.ended is None:
+            self._sent += len(message)
             self._transport.send(WSMsgType.TEXT, message)
 
     def end(self, code: WSCloseCode = WSCloseCode.OK) -> None:
@@ -105,18 +109,26 @@ class FastSocket(WSListener):
 
     def pause_writing(self) -> None:
         """See picows: the peer has not taken what we sent."""
-        self._stall = asyncio.get_running_loop().call_later(STALL_SECONDS, self._give_up)
+        self._watch(self._transport)
 
     def resume_writing(self) -> None:
-        """See picows: it has taken some of it."""
+        """See picows: it has taken nearly all of it."""
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None
 
-    def _give_up(self) -> None:
-        self.ended = f"the peer has taken nothing for {STALL_SECONDS:.0f} s"
-        if self._transport is not None:
-            self._transport.disconnect(graceful=False)
+    def _watch(self, transport: WSTransport | None) -> None:
+        """Look again in a while whether the peer has taken anything; one that is only slow is not gone."""
+        if transport is not None:
+            self._taken = self._sent - transport.underlying_transport.get_write_buffer_size()
+            self._stall = asyncio.get_running_loop().call_later(STALL_SECONDS, self._look_again, transport)
+
+    def _look_again(self, transport: WSTransport) -> None:
+        if self._sent - transport.underlying_transport.get_write_buffer_size() > self._taken:
+            self._watch(transport)
+        else:
+            self.ended = self.ended or f"the peer has taken nothing for {STALL_SECONDS:.0f} s"
+            transport.disconnect(graceful=False)
 
 
 def _number(code: Any) -> int:

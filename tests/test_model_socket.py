@@ -249,6 +249,7 @@ async def test_our_own_close_is_told_to_the_model_and_what_is_sent_afterwards_is
 
 async def test_a_close_has_an_end_also_when_the_model_does_not_answer_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(fast_socket, "CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr(fast_socket, "STALL_SECONDS", 1000)
     released = asyncio.Event()
 
     async def serving(connection: ServerConnection) -> None:
@@ -286,13 +287,12 @@ async def test_a_peer_that_reads_slowly_is_not_given_up(monkeypatch: pytest.Monk
 
     async def serving(connection: ServerConnection) -> None:
         for _ in range(40):
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.03)
             got.append(len(await connection.recv()))
 
     async with model(serving) as url, connected(url) as socket:
         for _ in range(40):
             socket.send_now(b"x" * 1_000_000)
-            await asyncio.sleep(0.02)
         await all_of(socket)
         assert socket.ended is not None
         assert "1000" in socket.ended
