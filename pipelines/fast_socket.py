@@ -11,6 +11,10 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 STALL_SECONDS = 5.0
 """A peer that takes nothing for so long, while tens of kilobytes wait for it, is gone."""
 
+STILL_LOOKS = 4
+"""It is looked at so often in that time. A process that was itself stopped for long looks once, before it has written
+again: one look alone does not tell who stood still."""
+
 CLOSE_SECONDS = 1.0
 
 LARGEST_MESSAGE = 16 * 1024 * 1024
@@ -109,7 +113,7 @@ class FastSocket(WSListener):
 
     def pause_writing(self) -> None:
         """See picows: the peer has not taken what we sent."""
-        self._watch(self._transport)
+        self._watch(self._transport, STILL_LOOKS)
 
     def resume_writing(self) -> None:
         """See picows: it has taken nearly all of it."""
@@ -117,15 +121,18 @@ class FastSocket(WSListener):
             self._stall.cancel()
             self._stall = None
 
-    def _watch(self, transport: WSTransport | None) -> None:
+    def _watch(self, transport: WSTransport | None, looks: int) -> None:
         """Look again in a while whether the peer has taken anything; one that is only slow is not gone."""
         if transport is not None:
             self._taken = self._sent - transport.underlying_transport.get_write_buffer_size()
-            self._stall = asyncio.get_running_loop().call_later(STALL_SECONDS, self._look_again, transport)
+            pause = STALL_SECONDS / STILL_LOOKS
+            self._stall = asyncio.get_running_loop().call_later(pause, self._look_again, transport, looks)
 
-    def _look_again(self, transport: WSTransport) -> None:
+    def _look_again(self, transport: WSTransport, looks: int) -> None:
         if self._sent - transport.underlying_transport.get_write_buffer_size() > self._taken:
-            self._watch(transport)
+            self._watch(transport, STILL_LOOKS)
+        elif looks > 1:
+            self._watch(transport, looks - 1)
         else:
             self.ended = self.ended or f"the peer has taken nothing for {STALL_SECONDS:.0f} s"
             transport.disconnect(graceful=False)

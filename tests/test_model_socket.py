@@ -282,12 +282,12 @@ async def test_a_peer_that_stops_reading_is_given_up(monkeypatch: pytest.MonkeyP
 
 
 async def test_a_peer_that_reads_slowly_is_not_given_up(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(fast_socket, "STALL_SECONDS", 0.3)
+    monkeypatch.setattr(fast_socket, "STALL_SECONDS", 1.5)
     got: list[int] = []
 
     async def serving(connection: ServerConnection) -> None:
         for _ in range(40):
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.05)
             got.append(len(await connection.recv()))
 
     async with model(serving) as url, connected(url) as socket:
