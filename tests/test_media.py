@@ -112,7 +112,9 @@ async def test_no_hostile_message_raises_reaches_the_model_or_keeps_the_next_one
             on.tape.bring(message)  # raises what the transport raises
         await on.stopped()
         assert on.heard == []
-        assert {type(frame) for frame in on.inside.down if type(frame).__module__ == "bot.media"} == {StreamStoppedFrame}
+        assert {type(frame) for frame in on.inside.down if type(frame).__module__ == "bot.media"} == {
+            StreamStoppedFrame
+        }
         assert not on.inside.of(InputAudioRawFrame)
         assert not on.inside.of(InputDTMFFrame)
         on.media(SOUND)

@@ -19,7 +19,6 @@ from sandbox.stage import OUR_NUMBER, Stage
 from sandbox.view import SessionView
 from sandbox.voice import speak
 
-
 SENTENCE = "We are open from nine in the morning until six in the evening, on all days but Sunday and holidays. "
 TELLS_MS = 20
 """How far the model may be told wrong what was heard."""
@@ -137,5 +136,3 @@ async def test_at_whatever_moment_the_caller_interrupts_the_model_is_told_what_w
         whole = replies[n][0].text
         assert whole.startswith(text.strip())
         assert len(text) < len(whole)
-
-
