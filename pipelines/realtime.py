@@ -295,10 +295,10 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         while socket is not None and socket.ended is None:
             try:
                 await super()._receive_task_handler()
-            except ValidationError as error:
-                logger.warning("an event of the model is passed over: {}", error)
-                continue
             except Exception as error:
+                if isinstance(error.__context__, ValidationError):  # Pipecat raises a bare Exception in its place
+                    logger.warning("an event of the model is passed over: {}", error.__context__)
+                    continue
                 await self.push_error(f"the model's session broke: {error!r}", exception=error)
                 return
             if socket.ended is None:
