@@ -1,231 +1,64 @@
 """The durable record of calls, and the compare-and-set that makes every step happen once.
 
-Three tables: `calls` has one row per call, the whole pure `Call` with a version; `journal` has what happened, in order,
-and is only ever appended to; `transcript` has what was said. A step writes the row and its journal entry in one
-transaction, and only if nobody else made a step since the row was read.
-
-SQLite by default. Nothing in the schema or in the statements is SQLite's own, so that another database needs another
-address and no other code.
+A step writes the call's row and its journal entry in one transaction, and only if nobody else made a step since the row
+was read. That decides between processes, as long as the database answers; what happens when it does not is told in
+`bot/writer.py`.
 """
 
-import json
-import sqlite3
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import sqlalchemy as sa
-from pydantic import TypeAdapter, ValidationError
-from sqlalchemy.event import listen
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot import database
 from bot.call import Call
-from bot.events import Event
-from bot.law import EVENTS
 from bot.loop_thread import LoopThread
+from bot.record import CALL, Entry, LedgerError, Line, Record, Role, Stored, event_from
+from bot.tables import ANSWERS, CALLS, JOURNAL, TRANSCRIPT
+from bot.writer import Writer
+from bot.writings import Answered, Begin, Note, Outcome, Said, Step, Talked
 
-BUSY_SECONDS = 5.0
-"""How long SQLite waits while another process writes to the file."""
+__all__ = ["Entry", "Ledger", "LedgerError", "Line", "Record", "Role", "Stored", "event_from"]
 
 CLOSE_SECONDS = 5.0
-"""How long closing waits for what is still to be written."""
+"""How long closing waits for what is still to be written, and then for what is still to be shipped."""
 
-Role = Literal["caller", "bot", "tool"]
-"""Who said a line of the transcript."""
+ANSWERS_REMEMBERED = 1000
+"""Answers to webhooks that are remembered without the database."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class LedgerError(Exception):
-    """The record could not be read or written; calls go on without it. Its text holds no data of a call."""
-
-
-# --- what the ledger gives and takes -----------------------------------------------------------------
-
-_CALL = TypeAdapter(Call)
-_EVENTS: dict[str, TypeAdapter[Event]] = {kind.__name__: TypeAdapter(kind) for kind in EVENTS}
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of a call's journal: a fact, or an order that the session gave."""
-
-    at: float
-    """Unix seconds."""
-
-    event: str
-    """The event's name, e.g. `GoodbyeHeard`; for an order, the order's."""
-
-    data: dict[str, Any]
-    """The event's other fields, as JSON."""
-
-    phase: str
-    """Who had the caller afterwards."""
-
-    changed: bool
-    """The call is another one since: the entry was written by `add` or `save`, not by `note`."""
-
-    @classmethod
-    def of(cls, event: Event, call_after: Call, changed: bool) -> Self:
-        """The entry of an event and what it led to."""
-        name = type(event).__name__
-        data = _EVENTS[name].dump_python(event, mode="json", exclude={"at"})
-        return cls(event.at, name, data, call_after.phase, changed)
-
-
-def event_from(entry: Entry) -> Event | None:
-    """The event that an entry tells of; None where it tells of something else, such as an order.
-
-    The events of the entries that changed the call, in the journal's order, lead from the first `Call` to the stored
-    one. The other entries need not stand at their place: two processes may have told of them.
-
-    Raises:
-        LedgerError: The entry has not the fields of its event.
-    """
-    adapter = _EVENTS.get(entry.event)
-    try:
-        return adapter.validate_python({**entry.data, "at": entry.at}) if adapter else None
-    except ValidationError as error:
-        raise LedgerError(f"the journal's {entry.event} cannot be read") from error
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a call's transcript."""
-
-    leg: int
-    """Which media stream of the call it was said on, from 1."""
-
-    at: float
-    """Unix seconds."""
-
-    role: Role
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A call as its row has it."""
-
-    call: Call
-    version: int
-    """How many steps the row has seen, from 1. `save` wants it back."""
-
-    conversation: list[dict[str, Any]] | None = None
-    """The messages with which the call's next pipeline goes on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Everything that is kept of a call."""
-
-    stored: Stored
-    journal: list[Entry]
-    """In the order of writing."""
-
-    transcript: list[Line]
-    """In the order of speaking: a caller's words are written down after the bot has begun to answer."""
-
-
-# --- the tables --------------------------------------------------------------------------------------
-
-
-class _Plain(sa.TypeDecorator[str]):
-    """Text that every database takes: no NUL, which PostgreSQL refuses, and no half of a surrogate pair."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
-        return None if value is None else _encodable(value.replace("\0", ""))
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
-
-
-def _to_json(value: Any) -> str:
-    return _encodable(json.dumps(value, ensure_ascii=False))
-
-
-_METADATA = sa.MetaData()
-_COUNTED = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite counts up a primary key of the type INTEGER only
-
-_CALLS = sa.Table(
-    "calls",
-    _METADATA,
-    sa.Column("sid", _Plain, primary_key=True),
-    sa.Column("version", sa.Integer, nullable=False),
-    sa.Column("phase", _Plain, nullable=False),
-    sa.Column("caller", _Plain, nullable=False),
-    sa.Column("called", _Plain, nullable=False),
-    sa.Column("started_at", sa.Double, nullable=False),
-    sa.Column("ended_at", sa.Double),
-    sa.Column("end", _Plain),
-    sa.Column("state", sa.JSON, nullable=False),
-    sa.Column("conversation", sa.JSON(none_as_null=True)),
-    sa.Index("calls_by_start", "started_at"),
-    sa.Index("calls_by_phase", "phase", "started_at"),
-)
-
-# No foreign keys: what happens to a call whose first row could not be written is kept all the same.
-_JOURNAL = sa.Table(
-    "journal",
-    _METADATA,
-    sa.Column("id", _COUNTED, primary_key=True),
-    sa.Column("call_sid", _Plain, nullable=False),
-    sa.Column("at", sa.Double, nullable=False),
-    sa.Column("event", _Plain, nullable=False),
-    sa.Column("data", sa.JSON, nullable=False),
-    sa.Column("phase", _Plain, nullable=False),
-    sa.Column("changed", sa.Boolean, nullable=False),
-    sa.Index("journal_by_call", "call_sid", "id"),
-)
-
-_TRANSCRIPT = sa.Table(
-    "transcript",
-    _METADATA,
-    sa.Column("id", _COUNTED, primary_key=True),
-    sa.Column("call_sid", _Plain, nullable=False),
-    sa.Column("leg", sa.Integer, nullable=False),
-    sa.Column("at", sa.Double, nullable=False),
-    sa.Column("role", _Plain, nullable=False),
-    sa.Column("text", _Plain, nullable=False),
-    sa.Index("transcript_by_call", "call_sid", "id"),
-)
-
-
-# --- the ledger --------------------------------------------------------------------------------------
-
-
 @asynccontextmanager
-async def _as_ledger_error() -> AsyncIterator[None]:
+async def _as_ledger_error(url: str) -> AsyncIterator[None]:
     """What a database, its driver, an unreadable row or data that is no JSON raises comes out as `LedgerError`."""
     try:
         yield
-    except (SQLAlchemyError, OSError, ImportError, TypeError, ValueError) as error:
-        # The first line names the fault; statements, rows and values follow it.
-        raise LedgerError(str(error).partition("\n")[0] or type(error).__name__) from error
+    except (*database.FAULTS, TypeError, ValueError) as error:
+        raise LedgerError(database.in_words(error, url)) from error
 
 
 def _to_its_end(
     method: Callable[Concatenate["Ledger", P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate["Ledger", P], Coroutine[Any, Any, T]]:
     """Run a method on the ledger's own thread, so that nobody who stops waiting for it stops it halfway."""
-    work = _as_ledger_error()(method)
 
     @wraps(method)
     async def run(ledger: "Ledger", *args: P.args, **kwargs: P.kwargs) -> T:
+        async def work() -> T:
+            async with _as_ledger_error(ledger.url):
+                return await method(ledger, *args, **kwargs)
+
         if ledger._thread.closed:
             raise LedgerError("the record is closed")
-        return await ledger._thread.run(work(ledger, *args, **kwargs))
+        return await ledger._thread.run(work())
 
     return run
 
@@ -234,49 +67,59 @@ class Ledger:
     """The record of all calls. Safe for any number of tasks; every method raises `LedgerError`.
 
     Whoever stops waiting (a time limit, a task that is cancelled) has not taken back what was asked for: it is written
-    later, in its turn, if the database allows.
+    later. What is written of one call is written in the order in which it was given.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        """Use `Ledger.open`, which also creates the tables."""
-        self._engine = engine
+    def __init__(self, url: str, writer: Writer) -> None:
+        """Use `Ledger.open`, which also brings the tables up to date."""
+        self.url = url
+        self._writer = writer
         self._thread = LoopThread("ledger")
+        self._answers: OrderedDict[tuple[str, str], str] = OrderedDict()
 
     @classmethod
-    @_as_ledger_error()
-    async def open(cls, url: str) -> Self:
-        """Open the record and create the tables that are missing.
+    async def open(cls, url: str, spool: Path | None = None) -> Self:
+        """Open the record, bring its tables up to date, and begin to ship what earlier processes left in the spool.
+
+        A database that is out of reach does not keep calls from being taken: it is told in the log, and looked for
+        again and again.
 
         Args:
-            url: The database, as SQLAlchemy writes it with an async driver, e.g. `sqlite+aiosqlite:///calls.db`. The
-                folder of an SQLite file must exist.
+            url: The database, as SQLAlchemy writes it, e.g. `sqlite+aiosqlite:///calls.db` or
+                `postgresql://user:password@host/calls`. The folder of an SQLite file must exist.
+            spool: The folder of the spool; by default `database.default_spool`.
+
+        Raises:
+            LedgerError: The address, the database or the spool's folder is one that nothing will come of.
         """
-        ledger = cls(_engine(url))
+        async with _as_ledger_error(url):
+            writer = Writer(url, spool or database.default_spool(url))
+        ledger = cls(url, writer)
         try:
-            await ledger._create_tables()
+            await ledger._start()
         except BaseException:
             await ledger.close()
             raise
         return ledger
 
+    @property
+    def spooled(self) -> int:
+        """How many writings wait in the spool."""
+        return 0 if self._writer.spool is None else len(self._writer.spool)
+
+    def behind(self, sid: str) -> bool:
+        """Whether something about this call waits in the spool."""
+        return self._writer.spool is not None and self._writer.spool.holds(sid)
+
     async def close(self) -> None:
-        """Write what is still to be written, as far as `CLOSE_SECONDS` allow, and give the connections back."""
-        await self._thread.close(CLOSE_SECONDS, last=self._engine.dispose)
+        """Write and ship what is still to be, as far as `CLOSE_SECONDS` allow; the rest waits in the spool."""
+        await self._thread.close(CLOSE_SECONDS, last=lambda: self._writer.close(CLOSE_SECONDS))
 
     @_to_its_end
-    async def _create_tables(self) -> None:
-        async with self._engine.begin() as connection:
-            # IF NOT EXISTS, rather than looking first: several processes may start at once.
-            for table in _METADATA.sorted_tables:
-                await connection.execute(CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    await connection.execute(CreateIndex(index, if_not_exists=True))
+    async def _start(self) -> None:
+        await self._writer.start()
 
-    @_to_its_end
-    async def load(self, sid: str) -> Stored | None:
-        """A call as it is now; None for one that is not in the record."""
-        async with self._engine.begin() as connection:
-            return await _load(connection, sid)
+    # --- writing -----------------------------------------------------------------------------------
 
     @_to_its_end
     async def add(self, call: Call, entry: Entry) -> bool:
@@ -285,13 +128,7 @@ class Ledger:
         Returns:
             False when the call is there already (a retried webhook); nothing is written then.
         """
-        try:
-            async with self._engine.begin() as connection:
-                await connection.execute(sa.insert(_CALLS).values(sid=call.sid, version=1, **_columns(call)))
-                await connection.execute(_journal_row(call.sid, entry))
-        except IntegrityError:
-            return False
-        return True
+        return await self._writer.write(Begin(call, entry)) is Outcome.WRITTEN
 
     @_to_its_end
     async def save(self, call: Call, version: int, entry: Entry) -> bool:
@@ -300,20 +137,12 @@ class Ledger:
         Returns:
             False when somebody else was first, or the call has no row; nothing is written then.
         """
-        row = sa.update(_CALLS).where(_CALLS.c.sid == call.sid, _CALLS.c.version == version)
-        async with self._engine.begin() as connection:
-            # The row first: whoever has it locked also appends next, so the journal is in the order of versions.
-            result = await connection.execute(row.values(version=version + 1, **_columns(call)))
-            if result.rowcount == 0:
-                return False
-            await connection.execute(_journal_row(call.sid, entry))
-        return True
+        return await self._writer.write(Step(call, version, entry)) is Outcome.WRITTEN
 
     @_to_its_end
     async def note(self, sid: str, entry: Entry) -> None:
         """Journal what changed nothing: a late or repeated event, or an order of the session and how it went."""
-        async with self._engine.begin() as connection:
-            await connection.execute(_journal_row(sid, entry))
+        await self._writer.write(Note(sid, entry))
 
     @_to_its_end
     async def add_line(self, sid: str, leg: int, role: Role, text: str, at: float) -> None:
@@ -326,16 +155,52 @@ class Ledger:
             text: What was said.
             at: Unix seconds.
         """
-        line = sa.insert(_TRANSCRIPT).values(call_sid=sid, leg=leg, at=at, role=role, text=text)
-        async with self._engine.begin() as connection:
-            await connection.execute(line)
+        await self._writer.write(Said(sid, Line(leg, at, role, text)))
 
     @_to_its_end
-    async def keep_conversation(self, sid: str, messages: list[dict[str, Any]]) -> None:
-        """Replace the messages with which the call's next pipeline goes on. Makes no new version."""
-        row = sa.update(_CALLS).where(_CALLS.c.sid == sid)
-        async with self._engine.begin() as connection:
-            await connection.execute(row.values(conversation=messages))
+    async def keep_conversation(self, sid: str, messages: list[dict[str, Any]], leg: int = 1) -> None:
+        """Replace the messages with which the call's next pipeline goes on, unless a later leg's are there."""
+        await self._writer.write(Talked(sid, leg, messages))
+
+    @_to_its_end
+    async def remember(self, sid: str, token: str, document: str) -> str:
+        """Keep what a webhook is answered with.
+
+        Args:
+            sid: Twilio's CallSid.
+            token: What Twilio repeats when it asks again.
+            document: The answer.
+
+        Returns:
+            The answer that stands: the first, where the webhook came twice at the same time.
+        """
+        if await self._writer.write(Answered(sid, token, document)) is Outcome.OUTRUN:
+            with suppress(LedgerError, *database.FAULTS):
+                document = await self._find_answer(sid, token) or document
+        self._answers[sid, token] = document
+        if len(self._answers) > ANSWERS_REMEMBERED:
+            self._answers.popitem(last=False)
+        return document
+
+    # --- reading -----------------------------------------------------------------------------------
+
+    @_to_its_end
+    async def recall(self, sid: str, token: str) -> str | None:
+        """What a webhook has been answered with; None for one that comes for the first time."""
+        return self._answers.get((sid, token)) or await self._find_answer(sid, token)
+
+    @_to_its_end
+    async def load(self, sid: str) -> Stored | None:
+        """A call as it is now; None for one that is not in the record."""
+        await self._writer.settle(sid)
+        here = self._writer.spool.load(sid) if self._writer.spool is not None else None
+        if here is None:
+            return await self._writer.read(lambda connection: _load(connection, sid))
+        if here.conversation is None:
+            with suppress(LedgerError, *database.FAULTS):
+                there = await self._writer.read(lambda connection: _load(connection, sid))
+                here = replace(here, conversation=there.conversation if there else None)
+        return here
 
     @_to_its_end
     async def calls(self, *, limit: int = 50, before: float | None = None, phase: str | None = None) -> list[Stored]:
@@ -346,81 +211,50 @@ class Ledger:
             before: Only calls that began earlier. Unix seconds.
             phase: Only calls in this phase.
         """
-        wanted = sa.select(_CALLS.c.state, _CALLS.c.version)
-        wanted = wanted.order_by(_CALLS.c.started_at.desc(), _CALLS.c.sid).limit(limit)
+        wanted = sa.select(CALLS.c.state, CALLS.c.version)
+        wanted = wanted.order_by(CALLS.c.started_at.desc(), CALLS.c.sid).limit(limit)
         if before is not None:
-            wanted = wanted.where(_CALLS.c.started_at < before)
+            wanted = wanted.where(CALLS.c.started_at < before)
         if phase is not None:
-            wanted = wanted.where(_CALLS.c.phase == phase)
-        async with self._engine.begin() as connection:
+            wanted = wanted.where(CALLS.c.phase == phase)
+
+        async def read(connection: AsyncConnection) -> list[Stored]:
             rows = (await connection.execute(wanted)).all()
-        return [Stored(_CALL.validate_python(row.state), row.version) for row in rows]
+            return [Stored(CALL.validate_python(row.state), row.version) for row in rows]
+
+        return await self._writer.read(read, patiently=True)
 
     @_to_its_end
     async def record(self, sid: str) -> Record | None:
         """Everything that is kept of a call; None for one that is not in the record."""
-        journal = sa.select(_JOURNAL).where(_JOURNAL.c.call_sid == sid).order_by(_JOURNAL.c.id)
-        transcript = (
-            sa.select(_TRANSCRIPT).where(_TRANSCRIPT.c.call_sid == sid).order_by(_TRANSCRIPT.c.at, _TRANSCRIPT.c.id)
-        )
-        async with self._engine.begin() as connection:
-            stored = await _load(connection, sid)
-            if stored is None:
-                return None
-            entries = (await connection.execute(journal)).all()
-            lines = (await connection.execute(transcript)).all()
-        return Record(
-            stored,
-            [Entry(row.at, row.event, row.data, row.phase, row.changed) for row in entries],
-            [Line(row.leg, row.at, cast(Role, row.role), row.text) for row in lines],
-        )
+        await self._writer.settle(sid)
+        return await self._writer.read(lambda connection: _record(connection, sid), patiently=True)
+
+    async def _find_answer(self, sid: str, token: str) -> str | None:
+        wanted = sa.select(ANSWERS.c.document).where(ANSWERS.c.call_sid == sid, ANSWERS.c.token == token)
+
+        async def read(connection: AsyncConnection) -> str | None:
+            return (await connection.execute(wanted)).scalar_one_or_none()
+
+        return await self._writer.read(read)
 
 
 async def _load(connection: AsyncConnection, sid: str) -> Stored | None:
-    wanted = sa.select(_CALLS.c.state, _CALLS.c.version, _CALLS.c.conversation).where(_CALLS.c.sid == sid)
+    wanted = sa.select(CALLS.c.state, CALLS.c.version, CALLS.c.conversation).where(CALLS.c.sid == sid)
     row = (await connection.execute(wanted)).one_or_none()
-    return None if row is None else Stored(_CALL.validate_python(row.state), row.version, row.conversation)
+    return None if row is None else Stored(CALL.validate_python(row.state), row.version, row.conversation)
 
 
-def _columns(call: Call) -> dict[str, Any]:
-    """The call, whole, and beside it what rows are found and sorted by."""
-    return {
-        "phase": call.phase,
-        "caller": call.caller,
-        "called": call.called,
-        "started_at": call.started_at,
-        "ended_at": call.ended_at,
-        "end": call.end,
-        "state": _CALL.dump_python(call, mode="json"),
-    }
-
-
-def _journal_row(sid: str, entry: Entry) -> Any:
-    return sa.insert(_JOURNAL).values(
-        call_sid=sid, at=entry.at, event=entry.event, data=entry.data, phase=entry.phase, changed=entry.changed
+async def _record(connection: AsyncConnection, sid: str) -> Record | None:
+    stored = await _load(connection, sid)
+    if stored is None:
+        return None
+    journal = sa.select(JOURNAL).where(JOURNAL.c.call_sid == sid).order_by(JOURNAL.c.id)
+    transcript = sa.select(TRANSCRIPT).where(TRANSCRIPT.c.call_sid == sid).order_by(TRANSCRIPT.c.at, TRANSCRIPT.c.id)
+    entries = (await connection.execute(journal)).all()
+    lines = (await connection.execute(transcript)).all()
+    return Record(
+        stored,
+        [Entry(row.at, row.event, row.data, row.phase, row.changed, row.late) for row in entries],
+        [Line(row.leg, row.at, cast(Role, row.role), row.text) for row in lines],
     )
-
-
-def _engine(url: str) -> AsyncEngine:
-    # Errors are logged, so they must not quote the calls' data.
-    common: dict[str, Any] = {"json_serializer": _to_json, "hide_parameters": True}
-    address = sa.make_url(url)
-    if address.get_backend_name() != "sqlite":
-        return create_async_engine(url, pool_pre_ping=True, **common)  # the server may have been restarted
-    folder = Path(address.database or "").parent
-    if not folder.is_dir():
-        raise LedgerError(f"the folder {folder} does not exist")
-    # SQLite has one writer at a time. One connection, for which tasks queue up in order, never finds its own process
-    # holding the lock.
-    engine = create_async_engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0, **common)
-    listen(engine.sync_engine, "connect", _prepare_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
-    # Processes that switch a new file over at the same time refuse each other without waiting: once is enough.
-    with suppress(sqlite3.OperationalError):
-        cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.close()

@@ -45,7 +45,7 @@ from bot.telephony import Ambiguous, CallGone, Telephony, TelephonyError
 from bot.timers import Timers
 
 LEDGER_SECONDS = 2.0
-"""The longest a step waits for the record. Past it the call goes on without."""
+"""The longest a step waits for the record, spool and all. Past it the call goes on without."""
 
 _ENDED_STATUSES = {"completed", "busy", "failed", "no-answer", "canceled"}
 
@@ -107,7 +107,8 @@ class Session:
         self._clock = clock
         self._on_end = on_end
         self._not_kept: list[Event] = []
-        """Facts of which we do not know whether they were written. To tell them twice changes nothing."""
+        """Facts that the record may not have when another process goes on with the call: those in the spool, and those
+        that were not taken at all. To tell them twice changes nothing."""
 
         self._conversation: Conversation | None = None
         self._step_lock = asyncio.Lock()
@@ -180,7 +181,8 @@ class Session:
         kept = [dict(message) for message in messages if isinstance(message, Mapping)]
         if self.messages is messages:
             self.messages = kept
-        self._spawn(self._record(lambda: self._ledger.keep_conversation(self.sid, kept)))
+        leg = self.call.leg
+        self._spawn(self._record(lambda: self._ledger.keep_conversation(self.sid, kept, leg)))
 
     async def close(self) -> None:
         """Let go of the call: the process is ending."""
@@ -211,23 +213,27 @@ class Session:
             call, effects = step(self.call, event, self._policy)
             try:
                 async with asyncio.timeout(LEDGER_SECONDS):
-                    ours = await self._keep(call, Entry.of(event, call, call != self.call))
+                    ours = await self._keep(call, event)
             except (LedgerError, TimeoutError) as error:
-                logger.error("the record is late, the call goes on: {!r}", error)
+                logger.error("neither the record nor its spool took a step, the call goes on: {!r}", error)
                 self._not_kept.append(event)
                 ours = True
             if ours:
                 self.call = call
                 return effects
 
-    async def _keep(self, call: Call, entry: Entry) -> bool:
+    async def _keep(self, call: Call, event: Event) -> bool:
         """Write a step; where another process (or a late write of ours) was first, take the call as it is now."""
+        entry = Entry.of(event, call, call != self.call)
         if not entry.changed:
             await self._ledger.note(self.sid, entry)
             return True
         if await self._ledger.save(call, self._version, entry):
             self._version += 1
-            self._not_kept.clear()
+            if self._ledger.behind(self.sid):
+                self._not_kept.append(event)
+            else:
+                self._not_kept.clear()
             return True
         stored = await self._ledger.load(self.sid)
         if stored is None:  # its first row could not be written before

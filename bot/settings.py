@@ -20,6 +20,7 @@ from pydantic import (
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from bot.database import is_postgresql
 from bot.environment import Environment, read_environment
 from bot.policy_file import load_policy
 from bot.routing import Policy
@@ -86,23 +87,55 @@ def _log_level(level: str) -> str:
 def _database(address: str) -> str:
     """Checked without quoting it: it can hold a password."""
     example = "sqlite+aiosqlite:///putthrough.db"
+    if is_postgresql(address):
+        _postgresql(address)
+        return address
     try:
         url = make_url(address)
         dialect = url.get_dialect()
+        if url.get_backend_name() != "sqlite":
+            raise refusal(f"is a {url.get_backend_name()} database", f"use {example} or {_POSTGRESQL_EXAMPLE}")
         dialect.import_dbapi()
     except (ArgumentError, NoSuchModuleError) as error:
-        remedy = f"write it as SQLAlchemy does, e.g. {example}"
+        remedy = f"write it as SQLAlchemy does, e.g. {example} or {_POSTGRESQL_EXAMPLE}"
         raise refusal("is not a database that SQLAlchemy knows", remedy) from error
     except ImportError as error:
         raise refusal(f"needs `{error.name}`", f"install it, or use {example}") from error
     if not dialect.is_async:
-        remedy = f"name an async driver, e.g. {example} or postgresql+asyncpg://…"
+        remedy = f"name an async driver, e.g. {example} or {_POSTGRESQL_EXAMPLE}"
         raise refusal(f"uses `{url.drivername}`, which is not async", remedy)
-    if url.get_backend_name() == "sqlite" and url.database:
+    if url.database:
         folder = Path(url.database).parent
         if not folder.is_dir():
             raise refusal(f"is in the folder `{folder}`, which does not exist", "create the folder")
     return address
+
+
+_POSTGRESQL_EXAMPLE = "postgresql://user:password@host:5432/calls"
+
+
+def _postgresql(address: str) -> None:
+    remedy = (
+        f"write it whole, e.g. {_POSTGRESQL_EXAMPLE}; in user and password, `@`, `/`, `?` and `#` as %40, %2F, %3F, %23"
+    )
+    try:
+        parts = urlsplit(address)
+        if "," not in parts.netloc:  # several hosts, of which the driver takes the first that will do
+            _ = parts.port  # raises for a port that is no number
+    except ValueError as error:
+        raise refusal("is not an address", remedy) from error
+    if parts.fragment or parts.netloc.count("@") > 1:
+        raise refusal("is not an address: a `@` or `#` too many", remedy)
+    if parts.netloc.rpartition("@")[2] == "" and "host=" not in parts.query:
+        raise refusal("names no host", remedy)
+    if len(parts.path) < 2:
+        raise refusal("names no database", remedy)
+
+
+def _spool(folder: Path | None) -> Path | None:
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise refusal("is a file", "name a folder; it is created where there is none")
+    return folder
 
 
 Origin = Annotated[str, AfterValidator(_origin)]
@@ -157,7 +190,11 @@ class Settings(BaseModel):
     """The file that says who takes the calls."""
 
     database_url: Annotated[str, AfterValidator(_database)] = "sqlite+aiosqlite:///putthrough.db"
-    """The record of the calls, as SQLAlchemy writes a database with an async driver."""
+    """The record of the calls, as SQLAlchemy writes a database: SQLite's file, or PostgreSQL for several processes."""
+
+    spool: Annotated[Path | None, AfterValidator(_spool)] = None
+    """The folder where the record waits while the database is away: by default beside the file of SQLite, else
+    `./spool`. It has to outlive a restart."""
 
     max_calls: int = Field(default=60, ge=1)
     """How many calls the bot takes at once in this process. Further callers are put through to the failsafe target."""

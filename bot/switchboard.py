@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from loguru import logger
 
@@ -91,6 +91,31 @@ class Switchboard:
             logger.error("a callback came for a call without a record")
             return await self.answer_call(sid, caller, called)
         return await session.answer(event)
+
+    async def once(self, sid: str, token: str, answer: Callable[[], Awaitable[str]]) -> str:
+        """Answer a webhook; a retry of it gets what it was answered with first, whichever process it reaches.
+
+        Args:
+            sid: Twilio's CallSid.
+            token: What is the same on a retry; empty where nothing is.
+            answer: Makes the answer.
+        """
+        told = None
+        try:
+            async with asyncio.timeout(LEDGER_SECONDS):
+                told = await self.ledger.recall(sid, token) if token else None
+        except (LedgerError, TimeoutError) as error:
+            logger.warning("whether a webhook is a retry is not known: {!r}", error)
+        if told is not None:
+            logger.info("a webhook is retried")
+            return told
+        document = await answer()
+        try:
+            async with asyncio.timeout(LEDGER_SECONDS):
+                return await self.ledger.remember(sid, token, document) if token else document
+        except (LedgerError, TimeoutError) as error:
+            logger.warning("the answer to a webhook is not kept: {!r}", error)
+            return document
 
     async def open_stream(self, sid: str, token: str) -> Session | None:
         """A media stream begins. Returns its call's session; None refuses the stream.

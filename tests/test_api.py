@@ -162,6 +162,7 @@ async def test_a_call_is_told_whole(ledger: Ledger, local: httpx2.AsyncClient):
                 "data": {},
                 "phase": "connecting",
                 "changed": True,
+                "late": False,
             },
             {
                 "at": "2023-11-14T22:13:21.250000Z",
@@ -169,6 +170,7 @@ async def test_a_call_is_told_whole(ledger: Ledger, local: httpx2.AsyncClient):
                 "data": {"timer": "check", "number": 0},
                 "phase": "ended",
                 "changed": False,
+                "late": False,
             },
             {
                 "at": "2023-11-14T22:13:35.250000Z",
@@ -176,6 +178,7 @@ async def test_a_call_is_told_whole(ledger: Ledger, local: httpx2.AsyncClient):
                 "data": {"handoff": 1},
                 "phase": "ended",
                 "changed": True,
+                "late": False,
             },
         ],
         "transcript": [

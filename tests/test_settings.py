@@ -28,6 +28,7 @@ VARIABLES = {
     "PIPELINE",
     "HANDOFF_POLICY",
     "DATABASE_URL",
+    "SPOOL",
     "CONSOLE_PASSWORD",
     "DRAIN_SECONDS",
     "MAX_CALLS",
@@ -201,6 +202,12 @@ BROKEN = {
     "a database that is a file name": ("DATABASE_URL", "calls.db", "not a database that", "e.g."),
     "a database of no kind": ("DATABASE_URL", "mongo://a/b", "not a database that", "e.g."),
     "a database that blocks": ("DATABASE_URL", "sqlite:///a.db", "is not async", "async driver"),
+    "a database of another kind": ("DATABASE_URL", "mysql://a/b", "is a mysql database", "postgresql://"),
+    "a database on no host": ("DATABASE_URL", "postgresql:///calls", "names no host", "postgresql://user"),
+    "a database without a name": ("DATABASE_URL", "postgresql+asyncpg://h", "names no database", "postgresql://user"),
+    "a database's port in words": ("DATABASE_URL", "postgresql+psycopg://h:five/calls", "is not an address", "e.g."),
+    "a password that splits the address": ("DATABASE_URL", "postgresql://a:b@c@h/calls", "a `@` or `#`", "%40"),
+    "a spool that is a file": ("SPOOL", "README.md", "is a file", "name a folder"),
     "a database in no folder": (
         "DATABASE_URL",
         "sqlite+aiosqlite:////no/such/folder/a.db",
@@ -216,6 +223,21 @@ def test_a_mistake_is_told_once_with_its_remedy(name, value, what, remedy):
     assert problem.where == "environment"
     assert what in problem.what
     assert remedy in problem.remedy
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://user:p%40ss@db.example:5432/calls?sslmode=require",
+        "postgres://db.example/calls",
+        "postgresql+asyncpg://user@db.example/calls",
+        "postgresql+psycopg://user@db.example/calls",
+        "postgresql://user@one:5432,other:5432/calls?target_session_attrs=primary",
+        "postgresql:///calls?host=/run/postgresql",
+    ],
+)
+def test_postgresql_is_named_as_its_users_name_it(address: str):
+    assert load_settings(NEEDED | {"DATABASE_URL": address}, None).database_url == address
 
 
 def test_a_database_that_cannot_be_used_does_not_show_its_password():

@@ -94,6 +94,8 @@ class EntryView(_Facts):
     data: dict[str, Any]
     phase: str
     changed: bool
+    late: bool
+    """It came after an outage, when another process had gone on with the call, and did not change it."""
 
 
 class LineView(_Facts):

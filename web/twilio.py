@@ -1,5 +1,6 @@
 """Twilio's side of the server: its webhooks and its media socket. Nothing unsigned gets further than this file."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import parse_qsl
@@ -23,6 +24,8 @@ from bot.signatures import Signatures
 from bot.start import read_start
 
 _SETTINGS_HEADER = "x-twilio-webhooks-signature-settings"
+_RETRY_HEADER = "i-twilio-idempotency-token"
+_LONGEST_TOKEN = 200
 _LONGEST_FORM = 64 * 1024
 
 Attempt = Annotated[int, Query(ge=0)]
@@ -33,6 +36,9 @@ class Webhook:
     """A signed webhook's form fields."""
 
     form: dict[str, str]
+
+    retry_token: str
+    """The same on every retry of one request to one address; empty where Twilio sent none."""
 
     @property
     def call_sid(self) -> str:
@@ -67,16 +73,20 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
             settings=request.headers.get(_SETTINGS_HEADER),
         ):
             raise HTTPException(403, "the signature is not Twilio's")
-        return Webhook(dict(pairs))
+        token = request.headers.get(_RETRY_HEADER, "")
+        return Webhook(dict(pairs), f"{request.url.path} {token}" if 0 < len(token) <= _LONGEST_TOKEN else "")
 
     signed_by_twilio = Depends(signed)
 
-    async def answer(webhook: Webhook, event: Event) -> Response:
-        form = webhook.form
+    async def control(webhook: Webhook, document: Callable[[], Awaitable[str]]) -> Response:
+        """Answer a webhook that asks what to do with a call."""
         with logger.contextualize(call_sid=webhook.call_sid):
-            return _xml(
-                await switchboard.answer_callback(webhook.call_sid, form.get("From", ""), form.get("To", ""), event)
-            )
+            return _xml(await switchboard.once(webhook.call_sid, webhook.retry_token, document))
+
+    async def answer(webhook: Webhook, event: Event) -> Response:
+        caller, called = webhook.form.get("From", ""), webhook.form.get("To", "")
+        sid = webhook.call_sid
+        return await control(webhook, lambda: switchboard.answer_callback(sid, caller, called, event))
 
     async def tell(webhook: Webhook, event: Event) -> None:
         """Apply a fact whose webhook wants no document of the caller's."""
@@ -91,9 +101,8 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
 
     @router.post("/voice")
     async def voice(webhook: Webhook = signed_by_twilio) -> Response:
-        form = webhook.form
-        with logger.contextualize(call_sid=webhook.call_sid):
-            return _xml(await switchboard.answer_call(webhook.call_sid, form.get("From", ""), form.get("To", "")))
+        caller, called = webhook.form.get("From", ""), webhook.form.get("To", "")
+        return await control(webhook, lambda: switchboard.answer_call(webhook.call_sid, caller, called))
 
     @router.post("/handoff/dialed")
     async def dialed(attempt: Attempt, webhook: Webhook = signed_by_twilio) -> Response:
@@ -124,20 +133,25 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
 
     @router.post("/handoff/whisper")
     async def whisper(attempt: Attempt, webhook: Webhook = signed_by_twilio) -> Response:
-        await tell(webhook, PersonAnswered(at=switchboard.now(), attempt=attempt))
-        session = await switchboard.find(webhook.call_sid)
-        if session is None or not session.call.handoffs:
-            return _xml(twiml.decline_person())
-        words = briefing.for_person(session.call)
-        return _xml(twiml.whisper(words, attempt, switchboard.addresses))
+        async def document() -> str:
+            await tell(webhook, PersonAnswered(at=switchboard.now(), attempt=attempt))
+            session = await switchboard.find(webhook.call_sid)
+            if session is None or not session.call.handoffs:
+                return twiml.decline_person()
+            return twiml.whisper(briefing.for_person(session.call), attempt, switchboard.addresses)
+
+        return await control(webhook, document)
 
     @router.post("/handoff/key")
     async def key(attempt: Attempt, webhook: Webhook = signed_by_twilio) -> Response:
-        if webhook.form.get("Digits") == "1":
-            await tell(webhook, PersonAccepted(at=switchboard.now(), attempt=attempt))
-            return _xml(twiml.connect_person())
-        await tell(webhook, PersonDeclined(at=switchboard.now(), attempt=attempt))
-        return _xml(twiml.decline_person())
+        async def document() -> str:
+            if webhook.form.get("Digits") == "1":
+                await tell(webhook, PersonAccepted(at=switchboard.now(), attempt=attempt))
+                return twiml.connect_person()
+            await tell(webhook, PersonDeclined(at=switchboard.now(), attempt=attempt))
+            return twiml.decline_person()
+
+        return await control(webhook, document)
 
     @router.post("/voicemail")
     async def voicemail(webhook: Webhook = signed_by_twilio) -> Response:

@@ -1,0 +1,217 @@
+"""What is written of a call, as values: the same one is written at once, or spooled and shipped later.
+
+Each has an id of its own. Whatever happens between a writing and its answer, to write it again changes nothing.
+"""
+
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+import sqlalchemy as sa
+from pydantic import Field, TypeAdapter
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.call import Call
+from bot.record import CALL, Entry, Line, to_json
+from bot.tables import ANSWERS, CALLS, JOURNAL, TRANSCRIPT
+
+
+def _uid() -> str:
+    return uuid4().hex
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """A call's first row, with version 1."""
+
+    call: Call
+    entry: Entry
+    uid: str = field(default_factory=_uid)
+    kind: Literal["begin"] = "begin"
+
+    @property
+    def sid(self) -> str:
+        """Twilio's CallSid."""
+        return self.call.sid
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step: the call as it is afterwards."""
+
+    call: Call
+    version: int
+    """Of the row that it is made on."""
+
+    entry: Entry
+    after: str | None = None
+    """The step on which it was made, where that was still in the spool: the same version of somebody else is another
+    row."""
+
+    uid: str = field(default_factory=_uid)
+    kind: Literal["step"] = "step"
+
+    @property
+    def sid(self) -> str:
+        """Twilio's CallSid."""
+        return self.call.sid
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line of the journal that changed nothing."""
+
+    sid: str
+    entry: Entry
+    uid: str = field(default_factory=_uid)
+    kind: Literal["note"] = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A line of the transcript."""
+
+    sid: str
+    line: Line
+    uid: str = field(default_factory=_uid)
+    kind: Literal["said"] = "said"
+
+
+@dataclass(frozen=True, slots=True)
+class Talked:
+    """The messages with which the call's next pipeline goes on."""
+
+    sid: str
+    leg: int
+    messages: list[dict[str, Any]]
+    uid: str = field(default_factory=_uid)
+    kind: Literal["talked"] = "talked"
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a webhook was answered with."""
+
+    sid: str
+    token: str
+    document: str
+    uid: str = field(default_factory=_uid)
+    kind: Literal["answered"] = "answered"
+
+
+Writing = Begin | Step | Note | Said | Talked | Answered
+_WRITING: TypeAdapter[Writing] = TypeAdapter(Annotated[Writing, Field(discriminator="kind")])
+
+
+def dump(writing: Writing) -> bytes:
+    """The writing as a line of JSON.
+
+    Raises:
+        TypeError, ValueError: It holds what is not JSON.
+    """
+    return to_json(_WRITING.dump_python(writing, mode="json")).encode() + b"\n"
+
+
+def read(line: bytes) -> Writing:
+    """The writing of such a line.
+
+    Raises:
+        ValueError: The line is none.
+    """
+    return _WRITING.validate_json(line)
+
+
+class Outcome(Enum):
+    """What became of a writing."""
+
+    WRITTEN = auto()
+    """It is in the record, since now or since earlier."""
+
+    OUTRUN = auto()
+    """Somebody else was first; nothing is written, or, when it was shipped, a late entry."""
+
+
+async def write(connection: AsyncConnection, writing: Writing) -> Outcome:
+    """Write it in the connection's transaction, unless it is there already."""
+    match writing:
+        case Begin(call, entry, uid):
+            row = {"sid": call.sid, "version": 1, **_columns(call)}
+            if not await _insert_new(connection, CALLS, row):
+                return Outcome.OUTRUN
+            await _insert_new(connection, JOURNAL, _journal_row(call.sid, entry, uid))
+        case Step(call, _, entry, _, uid):
+            # The row first: whoever has it locked also appends next, so the journal is in the order of versions.
+            if not await _compare_and_set(connection, writing):
+                return Outcome.OUTRUN
+            await _insert_new(connection, JOURNAL, _journal_row(call.sid, entry, uid))
+        case Note(sid, entry, uid):
+            await _insert_new(connection, JOURNAL, _journal_row(sid, entry, uid))
+        case Said(sid, line, uid):
+            row = {"call_sid": sid, "leg": line.leg, "at": line.at, "role": line.role, "text": line.text, "uid": uid}
+            await _insert_new(connection, TRANSCRIPT, row)
+        case Talked(sid, leg, messages):
+            not_later = sa.func.coalesce(CALLS.c.conversation_leg, 0) <= leg
+            kept = sa.update(CALLS).where(CALLS.c.sid == sid, not_later)
+            await connection.execute(kept.values(conversation=messages, conversation_leg=leg))
+        case Answered(sid, token, document):
+            row = {"call_sid": sid, "token": token, "document": document}
+            if not await _insert_new(connection, ANSWERS, row):
+                return Outcome.OUTRUN
+    return Outcome.WRITTEN
+
+
+async def ship(connection: AsyncConnection, writing: Writing) -> Outcome:
+    """Write what comes from a spool: it may be there already, and what is outrun is told all the same."""
+    outcome = await write(connection, writing)
+    if outcome is Outcome.WRITTEN or not isinstance(writing, Begin | Step):
+        return Outcome.WRITTEN  # the first answer to a webhook stands
+    there = sa.select(JOURNAL.c.late).where(JOURNAL.c.uid == writing.uid)
+    late = (await connection.execute(there)).scalar_one_or_none()
+    if late is None:
+        entry = replace(writing.entry, changed=False, late=True)
+        await _insert_new(connection, JOURNAL, _journal_row(writing.sid, entry, writing.uid))
+    return Outcome.WRITTEN if late is False else Outcome.OUTRUN
+
+
+async def _compare_and_set(connection: AsyncConnection, step: Step) -> bool:
+    row = sa.update(CALLS).where(CALLS.c.sid == step.sid, CALLS.c.version == step.version)
+    if step.after is not None:
+        last = sa.select(JOURNAL.c.uid).where(JOURNAL.c.call_sid == step.sid, JOURNAL.c.changed)
+        row = row.where(last.order_by(JOURNAL.c.id.desc()).limit(1).scalar_subquery() == step.after)
+    result = await connection.execute(row.values(version=step.version + 1, **_columns(step.call)))
+    return result.rowcount > 0
+
+
+async def _insert_new(connection: AsyncConnection, table: sa.Table, row: dict[str, Any]) -> bool:
+    """Insert a row unless one with its key is there. PostgreSQL waits for whoever is inserting the same one."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    result = await connection.execute(insert(table).values(**row).on_conflict_do_nothing())
+    return result.rowcount > 0
+
+
+def _columns(call: Call) -> dict[str, Any]:
+    """The call, whole, and beside it what rows are found and sorted by."""
+    return {
+        "phase": call.phase,
+        "caller": call.caller,
+        "called": call.called,
+        "started_at": call.started_at,
+        "ended_at": call.ended_at,
+        "end": call.end,
+        "state": CALL.dump_python(call, mode="json"),
+    }
+
+
+def _journal_row(sid: str, entry: Entry, uid: str) -> dict[str, Any]:
+    return {
+        "call_sid": sid,
+        "at": entry.at,
+        "event": entry.event,
+        "data": entry.data,
+        "phase": entry.phase,
+        "changed": entry.changed,
+        "late": entry.late,
+        "uid": uid,
+    }
