@@ -1,6 +1,6 @@
 """What is told of a call: to the bot when the caller comes back, to the person who is asked to take it. Pure."""
 
-from bot.call import Attempt, Call, Outcome
+from bot.call import Attempt, Call, Outcome, Rung
 from bot.routing import Policy, resolve
 
 _SPOKEN = {
@@ -19,6 +19,14 @@ FOR_RENEWED_BOT = (
 """The instruction with which a new session of the model goes on."""
 
 
+FOR_RESCUED_BOT = (
+    "The line was cut for a moment and the caller is back with you. Say sorry for that in a few words and go on where "
+    "the conversation was: answer what they said last, or say again what you were saying. If nothing had been said "
+    "yet, ask how you can help. Do not greet them as if the call were new."
+)
+"""The instruction with which a bot takes back a caller whose stream was lost."""
+
+
 def for_renewed_bot(being_said: str) -> str:
     """The instruction with which a new session of the model goes on, while the caller still hears the old one."""
     return f'{FOR_RENEWED_BOT} They are still hearing you say: "{being_said}"' if being_said else FOR_RENEWED_BOT
@@ -31,7 +39,11 @@ def tried_in_vain(call: Call) -> list[Attempt]:
 
 def for_returning_bot(call: Call, policy: Policy) -> str | None:
     """The instruction with which the bot takes the caller back; None on the first leg of a call."""
-    if call.leg == 1 or not call.handoffs:
+    if call.leg == 1:
+        return None
+    if call.falls and call.falls[-1].rung is Rung.RESCUE:
+        return FOR_RESCUED_BOT
+    if not call.handoffs:
         return None
     handoff = call.handoffs[-1]
     what = resolve(policy, handoff.target).key.replace("_", " ") if handoff.target else "a person"

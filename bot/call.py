@@ -35,6 +35,9 @@ class Phase(StrEnum):
     FAILSAFE = "failsafe"
     """Our stream is gone and Twilio dials the failsafe target by the document that it already holds."""
 
+    RESCUE = "rescue"
+    """Our stream is gone and Twilio, by the document that it holds, asks any of our processes what to do."""
+
     PARTING = "parting"
     """The bot is saying its last words before it hangs up."""
 
@@ -97,6 +100,28 @@ class By(StrEnum):
     CLOSED = "closed"
     """Nobody: the bot takes no more calls, so a new one goes to a person."""
 
+    LIMIT = "limit"
+    """The call has had all that the operator grants it with the bot."""
+
+
+class Rung(StrEnum):
+    """A step of the ladder that keeps the caller when something of ours fails, from the least noticed on."""
+
+    NEW_SESSION = "new_session"
+    """A new session of the model went on with the conversation."""
+
+    PERSON = "person"
+    """The caller was redirected to the failsafe target."""
+
+    CLOSED_STREAM = "closed_stream"
+    """Twilio's REST did not do it: our own stream was closed, so that Twilio goes on with what it holds."""
+
+    HELD_DOCUMENT = "held_document"
+    """Twilio dials the failsafe target by the document that it holds."""
+
+    RESCUE = "rescue"
+    """Twilio asked what to do with a caller whose stream was gone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Handoff:
@@ -139,6 +164,15 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Fall:
+    """Something of ours failed, and a rung of the ladder was used."""
+
+    rung: Rung
+    at: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """A message on the recorder."""
 
@@ -176,6 +210,12 @@ class Call:
     renewing: bool = False
     """The latest renewal is under way."""
 
+    rescues: int = 0
+    """How often Twilio had to ask what to do with the caller because our stream was gone."""
+
+    falls: tuple[Fall, ...] = ()
+    """Each rung of the ladder that was used, in order."""
+
     message: Message | None = None
     end: End | None = None
     ended_at: float | None = None
@@ -200,6 +240,11 @@ def close_attempt(call: Call, at: float, outcome: Outcome, code: int | None = No
     if not call.attempts or call.attempts[-1].outcome is not None:
         return call
     return update_attempt(call, outcome=outcome, code=code, ended_at=at)
+
+
+def fall(call: Call, rung: Rung, at: float, reason: str = "") -> Call:
+    """The call with one more rung of the ladder used."""
+    return replace(call, falls=(*call.falls, Fall(rung, at, reason)))
 
 
 def end_call(call: Call, at: float, end: End) -> Call:

@@ -25,7 +25,7 @@ from pipecat.workers.runner import WorkerRunner
 
 from bot import briefing
 from bot.call import By
-from bot.events import ModelLost, ModelRenewed
+from bot.events import ModelRenewed
 from bot.handoff import HandoffProcessor
 from bot.media import SAMPLE_RATE, TwilioTransport
 from bot.routing import Policy
@@ -108,13 +108,13 @@ class Conversation:
             leg,
             fill=lambda: self._transport.output().play(self._filler),
             silent=lambda: not self._transport.output().playing,
+            most_tokens=policy.bot_tokens,
         )
         self._listen_to(user_turn, assistant_turn)
 
     async def run(self) -> None:
         """Talk until the stream ends, from whichever side."""
         self._session.attach(self)
-        self._session.messages = self._context.get_messages()
         runner = WorkerRunner(handle_sigint=False)
         watching = asyncio.create_task(self._watch.run())
         try:
@@ -124,7 +124,7 @@ class Conversation:
         finally:
             watching.cancel()
             self._session.detach(self)
-            self._session.keep_conversation(self._context.get_messages())
+            self._keep()
 
     # --- bot.session.Conversation -------------------------------------------------------------------
 
@@ -152,17 +152,19 @@ class Conversation:
         instruction = briefing.for_renewed_bot(line.being_said)
         line.play(self._filler)
         has_spoken = any(isinstance(m, dict) and m.get("role") == "assistant" for m in self._context.get_messages())
+        failure: Exception | None = None
         for pause in (0.0, RENEW_AGAIN_SECONDS):
             await asyncio.sleep(pause)
             try:
                 await self._leg.renew(instruction if has_spoken or line.being_said else "")
             except Exception as error:
-                logger.error("no new session of the model: {!r}", error)
+                failure = error
             else:
                 self._watch.renewed()
                 self._session.post(ModelRenewed(at=self._session.now(), renewal=renewal))
                 return
-        self._session.post(ModelLost(at=self._session.now(), reason="the model is gone"))
+        if failure is not None:
+            self._watch.failed(failure)
 
     def close(self) -> None:
         """Straight at the socket: the pipeline may be what does not answer any more."""
@@ -184,11 +186,17 @@ class Conversation:
         @user_turn.event_handler("on_user_turn_message_added")
         async def on_user_turn_message_added(_: Any, message: UserTurnMessageAddedMessage) -> None:
             self._session.add_line("caller", message.content, _moment(message.timestamp))
+            self._keep()
 
         @assistant_turn.event_handler("on_assistant_turn_stopped")
         async def on_assistant_turn_stopped(_: Any, message: AssistantTurnStoppedMessage) -> None:
             if message.content:
                 self._session.add_line("bot", message.content, _moment(message.timestamp))
+                self._keep()
+
+    def _keep(self) -> None:
+        """Whichever process goes on with the call shall know what was said: this one may vanish at any moment."""
+        self._session.keep_conversation(self._context.get_messages(), self._leg_number)
 
 
 def _opening(session: Session, policy: Policy, pipeline: PipelineConfig) -> list[Any]:

@@ -20,6 +20,9 @@ class Timer(StrEnum):
     RENEWAL = "renewal"
     """A new session of the model takes too long."""
 
+    LIMIT = "limit"
+    """The longest time with the bot is over."""
+
     CHECK = "check"
     """A callback is overdue: ask Twilio whether the call still lives."""
 
@@ -63,6 +66,15 @@ class StreamEnded(Event):
     stopped: bool
     """Twilio said `stop`: the caller hung up or a redirect took effect. Otherwise the socket broke or we closed it, and
     Twilio goes on with the document that it holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RescueAsked(Event):
+    """The stream of this leg is over and nobody has the caller: Twilio asks, by the document that it holds."""
+
+    leg: int
+    closed: str = ""
+    """Why the bot of the process that was asked takes no call, if it does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +174,8 @@ class PersonLegEnded(Event):
     """The person's leg is over (Twilio: `statusCallback` of `<Number>`, `completed`)."""
 
     attempt: int
+    talked: bool = False
+    """They had picked up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +199,8 @@ class MessageRecorded(Event):
 
     url: str
     seconds: int
+    failsafe: bool = False
+    """It was the recorder behind the failsafe target, in the document that Twilio holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +218,13 @@ class ModelLost(Event):
     """The model is gone: nobody answers the caller."""
 
     reason: str
+    """In words that a person may hear."""
+
+    fault: str = ""
+    """What was seen, for the record: `HTTP 401`, `closed by the peer: 1011`, …"""
+
+    for_good: bool = False
+    """A new session would fail for the same reason: the key is refused, the account is out of money."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +233,14 @@ class ModelRenewed(Event):
 
     renewal: int
     """Which one it was, from 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitReached(Event):
+    """The call has had all that the operator grants it with the bot."""
+
+    what: str
+    """Of what: `tokens`, `seconds`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from bot.call import BOT_PHASES, By, Call, End, Handoff, Message, Phase, end_call, over
+from bot.call import BOT_PHASES, By, Call, End, Phase, Rung, end_call, fall, over
 from bot.events import (
     AskTwilio,
     CallEnded,
@@ -38,6 +38,7 @@ from bot.events import (
     HangUpFailed,
     ImpossibleEvent,
     KeyPressed,
+    LimitReached,
     ListenAgain,
     MessageRecorded,
     ModelLost,
@@ -49,6 +50,7 @@ from bot.events import (
     RedirectAccepted,
     RedirectFailed,
     RenewModel,
+    RescueAsked,
     SayFarewell,
     SayGoodbye,
     StartTimer,
@@ -59,11 +61,15 @@ from bot.events import (
     Timer,
     TimerFired,
 )
-from bot.routing import BargeIn, Policy, resolve
+from bot.rescue import line_lost, rescue_asked
+from bot.routing import BargeIn, Policy
 from bot.transfer import (
     CHECK_SECONDS,
+    FAILSAFE_CHECK_SECONDS,
+    agree,
     dial_ended,
     give_up_redirect,
+    message_recorded,
     person_accepted,
     person_answered,
     person_declined,
@@ -73,7 +79,7 @@ from bot.transfer import (
     redirect_failed,
     redirect_is_overdue,
     redirected,
-    to_failsafe,
+    straight_to,
 )
 
 HANG_UP_SECONDS = 3.0
@@ -113,9 +119,7 @@ def answer_without_bot(sid: str, caller: str, called: str, at: float, policy: Po
         reason: Why the bot takes none, for the record and for the person.
     """
     request = HandoffRequested(at=at, target=policy.failsafe, reason=reason, by=By.CLOSED)
-    call, (document, *_) = redirect(_agree(Call(sid, caller, called, at), request, policy), request, policy)
-    call, effects = redirected(call, policy)
-    return call, (document, *effects)
+    return straight_to(Call(sid, caller, called, at), request, policy)
 
 
 def step(call: Call, event: Event, policy: Policy) -> Step:
@@ -139,15 +143,18 @@ def step(call: Call, event: Event, policy: Policy) -> Step:
 def standing_document(call: Call) -> Document:
     """What Twilio shall be doing with the caller now: the answer to a webhook that changed nothing.
 
-    A webhook that is retried because our first answer was lost gets that answer once more. While our
-    stream is open Twilio waits for no document; should one be asked for, the caller gets the bot.
+    A webhook that is retried because our first answer was lost gets that answer once more. While our stream is open
+    Twilio waits for no document; should one be asked for, the caller gets the bot, or who stands behind the bot in that
+    document.
     """
     match call.phase:
         case Phase.RINGING:
             return DialPerson(len(call.attempts))
-        case Phase.REDIRECTING if call.handoffs[-1].target is not None:
+        case Phase.REDIRECTING if call.attempts and call.attempts[-1].outcome is None:
             return DialPerson(len(call.attempts))
-        case Phase.REDIRECTING | Phase.VOICEMAIL:
+        case Phase.VOICEMAIL:
+            return TakeMessage()
+        case Phase.REDIRECTING if call.handoffs[-1].target is None:
             return TakeMessage()
         case Phase.PERSON | Phase.CLOSING | Phase.ENDED:
             return HangUp()
@@ -162,7 +169,9 @@ def _stream_started(call: Call, event: StreamStarted, policy: Policy) -> Step:
     # A stream nobody waits for is a token used twice or one of another leg.
     if call.phase is not Phase.CONNECTING or event.leg != call.leg:
         raise ImpossibleEvent(call, event)
-    return replace(call, phase=Phase.BOT, stream_open=True, renewing=False), ()
+    left = max(call.started_at + policy.bot_seconds - event.at, 1.0)
+    limit = StartTimer(Timer.LIMIT, call.leg, left)
+    return replace(call, phase=Phase.BOT, stream_open=True, renewing=False), (limit,)
 
 
 def _stream_ended(call: Call, event: StreamEnded, policy: Policy) -> Step:
@@ -174,12 +183,10 @@ def _stream_ended(call: Call, event: StreamEnded, policy: Policy) -> Step:
     match call.phase:
         case Phase.BOT | Phase.LEAVING | Phase.PARTING if event.stopped:
             return end_call(call, event.at, End.CALLER_HUNG_UP), ()
-        case Phase.BOT | Phase.LEAVING | Phase.PARTING:
-            return to_failsafe(call, event, policy)
         case Phase.CLOSING if event.stopped:
             return end_call(call, event.at, End.BOT_HUNG_UP), ()
-        case Phase.CLOSING:
-            return to_failsafe(call, event, policy)
+        case Phase.BOT | Phase.LEAVING | Phase.PARTING | Phase.CLOSING:
+            return line_lost(call, event, policy)
         case Phase.REDIRECTING if event.stopped:
             return redirected(call, policy)  # `stop` is the redirect's acknowledgement
         case _:
@@ -190,17 +197,9 @@ def _handoff_requested(call: Call, event: HandoffRequested, policy: Policy) -> S
     if call.phase not in (Phase.BOT, Phase.PARTING):
         # Asked again while it is being done, or the caller is already with somebody: once is enough.
         return call, ()
-    call = replace(_agree(call, event, policy), phase=Phase.LEAVING)
+    call = replace(agree(call, event, policy), phase=Phase.LEAVING)
     n = len(call.handoffs)
     return call, (SayGoodbye(n), StartTimer(Timer.GOODBYE, n, policy.goodbye_seconds))
-
-
-def _agree(call: Call, event: HandoffRequested, policy: Policy) -> Call:
-    target = event.target
-    if target is not None:
-        target = resolve(policy, target).key if len(call.handoffs) < policy.max_hops else None
-    handoff = Handoff(target, event.reason, event.summary, event.by, event.at)
-    return replace(call, handoffs=(*call.handoffs, handoff), tried=0)
 
 
 def _goodbye_heard(call: Call, event: GoodbyeHeard, policy: Policy) -> Step:
@@ -260,14 +259,15 @@ def _key_pressed(call: Call, event: KeyPressed, policy: Policy) -> Step:
 def _model_lost(call: Call, event: ModelLost, policy: Policy) -> Step:
     if call.phase is Phase.LEAVING:
         return redirect(call, event, policy)  # the goodbye will not come
-    if call.phase is Phase.BOT and not call.renewing and call.renewals < RENEWALS:
+    if call.phase is Phase.BOT and not (call.renewing or event.for_good) and call.renewals < RENEWALS:
         n = call.renewals + 1
-        call = replace(call, renewals=n, renewing=True)
+        call = fall(replace(call, renewals=n, renewing=True), Rung.NEW_SESSION, event.at, event.fault)
         return call, (RenewModel(n), StartTimer(Timer.RENEWAL, n, RENEWAL_SECONDS))
     if call.phase not in (Phase.BOT, Phase.PARTING):
         return call, ()
     request = HandoffRequested(at=event.at, target=policy.failsafe, reason=event.reason, by=By.WATCH)
-    return redirect(_agree(call, request, policy), event, policy)
+    call = fall(replace(call, renewing=False), Rung.PERSON, event.at, event.fault)
+    return redirect(agree(call, request, policy), event, policy)
 
 
 def _model_renewed(call: Call, event: ModelRenewed, policy: Policy) -> Step:
@@ -278,27 +278,15 @@ def _model_renewed(call: Call, event: ModelRenewed, policy: Policy) -> Step:
     return replace(call, renewing=False), ()
 
 
+def _limit_reached(call: Call, event: LimitReached, policy: Policy) -> Step:
+    if call.phase is not Phase.BOT:
+        return call, ()
+    reason = "the call has been with the bot for as long as it may"
+    request = HandoffRequested(at=event.at, target=policy.failsafe, reason=reason, by=By.LIMIT)
+    return _handoff_requested(call, request, policy)
+
+
 # --- the end ------------------------------------------------------------------------------------------
-
-
-def _message_recorded(call: Call, event: MessageRecorded, policy: Policy) -> Step:
-    if not _at_the_recorder(call):
-        raise ImpossibleEvent(call, event)
-    if call.message is not None:
-        return call, ()  # a retried webhook
-    # A recording that is told of after the call's end is still a message for somebody.
-    if event.seconds > 0:
-        call = replace(call, message=Message(event.url, event.seconds))
-    if call.phase is Phase.ENDED:
-        return (replace(call, end=End.MESSAGE_LEFT) if call.message else call), ()
-    end = End.MESSAGE_LEFT if call.message else End.NO_MESSAGE
-    return end_call(call, event.at, end), (HangUp(),)
-
-
-def _at_the_recorder(call: Call) -> bool:
-    if call.phase is Phase.REDIRECTING:
-        return call.handoffs[-1].target is None  # the callback overtook the answer to the redirect
-    return call.phase is Phase.VOICEMAIL or call.end in (End.NO_MESSAGE, End.MESSAGE_LEFT)
 
 
 def _call_ended(call: Call, event: CallEnded, policy: Policy) -> Step:
@@ -309,8 +297,10 @@ def _call_lives(call: Call, event: CallLives, policy: Policy) -> Step:
     if call.phase in (Phase.ENDED, *BOT_PHASES):
         return call, ()
     if call.phase is Phase.CONNECTING:
-        return to_failsafe(call, event, policy)  # the stream never came: Twilio has gone on
-    return call, (StartTimer(Timer.CHECK, len(call.attempts), CHECK_SECONDS),)
+        return line_lost(call, event, policy)  # the stream never came: Twilio has gone on
+    by_itself = call.attempts and call.attempts[-1].failsafe
+    wait = FAILSAFE_CHECK_SECONDS if by_itself else CHECK_SECONDS
+    return call, (StartTimer(Timer.CHECK, len(call.attempts), wait),)
 
 
 def _hang_up_failed(call: Call, event: HangUpFailed, policy: Policy) -> Step:
@@ -330,6 +320,10 @@ def _timer_fired(call: Call, event: TimerFired, policy: Policy) -> Step:
             return _farewell_heard(call, heard, policy)
         case Timer.RENEWAL if call.renewing and event.number == call.renewals:
             return _model_lost(call, ModelLost(at=event.at, reason="no new session of the model"), policy)
+        case Timer.LIMIT if call.phase in BOT_PHASES and event.number == call.leg:
+            again = StartTimer(Timer.LIMIT, call.leg, CHECK_SECONDS)  # for a caller who keeps the bot after all
+            call, effects = _limit_reached(call, LimitReached(at=event.at, what="seconds"), policy)
+            return call, (*effects, again)
         case Timer.REDIRECT if event.number == len(call.handoffs) and redirect_is_overdue(call):
             return give_up_redirect(call, event, policy)
         case Timer.HANG_UP if call.phase is Phase.CLOSING and event.number < HANG_UP_TRIES:
@@ -355,6 +349,8 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     KeyPressed: _key_pressed,
     ModelLost: _model_lost,
     ModelRenewed: _model_renewed,
+    LimitReached: _limit_reached,
+    RescueAsked: rescue_asked,
     RedirectAccepted: redirect_accepted,
     RedirectFailed: redirect_failed,
     HangUpFailed: _hang_up_failed,
@@ -363,7 +359,7 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     PersonDeclined: person_declined,
     PersonLegEnded: person_leg_ended,
     DialEnded: dial_ended,
-    MessageRecorded: _message_recorded,
+    MessageRecorded: message_recorded,
     CallEnded: _call_ended,
     CallLives: _call_lives,
     TimerFired: _timer_fired,

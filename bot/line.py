@@ -18,7 +18,7 @@ from bot.settings import Configuration, Settings
 from bot.start import Start
 from bot.switchboard import Switchboard
 from bot.telephony import TwilioTelephony
-from bot.tokens import StreamTokens
+from bot.tokens import Seal, StreamTokens
 from bot.tools import call_tools
 from bot.twiml import Addresses
 from bot.wire import Wire, wire_of
@@ -95,7 +95,7 @@ async def open_line(configuration: Configuration) -> AsyncIterator[Line]:
     api_key = None
     if settings.twilio_api_key_sid and settings.twilio_api_key_secret:
         api_key = (settings.twilio_api_key_sid, settings.twilio_api_key_secret.get_secret_value())
-    ledger = await Ledger.open(settings.database_url)
+    ledger = await Ledger.open(settings.database_url, settings.spool)
     telephony = TwilioTelephony(
         settings.twilio_account_sid,
         auth_token=auth_token,
@@ -115,6 +115,7 @@ async def open_line(configuration: Configuration) -> AsyncIterator[Line]:
         telephony=telephony,
         addresses=Addresses(settings.public_url),
         tokens=StreamTokens.from_auth_token(auth_token),
+        seal=Seal.from_auth_token(auth_token, "callback"),
         places=settings.max_calls,
         on_stream_expected=anteroom.prepare,
     )

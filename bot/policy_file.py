@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -123,6 +124,30 @@ class GoodbyeEntry(Section):
     """Whether a caller who speaks stops the goodbye."""
 
 
+class LimitsEntry(Section):
+    """How much of a call the bot may have; then the failsafe target takes it."""
+
+    bot_seconds: int = Field(default=3600, ge=60, le=86_400)
+    """How long after its beginning a call may be with the bot. Seconds."""
+
+    bot_tokens: int | None = Field(default=None, ge=1000)
+    """How many tokens of the model one stream of a call may use."""
+
+
+class Failsafe(StrEnum):
+    """What Twilio holds behind our stream."""
+
+    PERSON = "person"
+    RESCUE = "rescue"
+
+
+def _failsafe(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, str) and value in (info.context or {}).get("targets", ()):
+        remedy = f"write `failsafe_target: {value}`, and `failsafe: person` or `failsafe: rescue`, or nothing"
+        raise refusal(f"is `{value}`, a target", remedy)
+    return value
+
+
 class PolicyFile(Section):
     """The keys of `handoff.yaml`."""
 
@@ -132,8 +157,12 @@ class PolicyFile(Section):
     default: TargetReference
     """The target of a hand-off whose own is not known, e.g. `default: front_desk`."""
 
-    failsafe: TargetReference
-    """The target that Twilio dials when this server is gone, e.g. `failsafe: front_desk`."""
+    failsafe: Annotated[Failsafe | None, BeforeValidator(_failsafe)] = None
+    """What Twilio holds behind our stream: `person` rings `failsafe_target` without any server, `rescue` asks whichever
+    of our processes answers. Unless it is said: `rescue` with PostgreSQL, else `person`."""
+
+    failsafe_target: TargetReference | None = None
+    """The target that takes over when nothing of ours answers; unless it is said, the default one."""
 
     nobody: tuple[Fallback, ...] = (Fallback.BOT, Fallback.VOICEMAIL)
     """What comes when nobody took the call, e.g. `[bot, voicemail]`."""
@@ -147,6 +176,8 @@ class PolicyFile(Section):
     dial_seconds: int = Field(default=14_400, ge=60, le=86_400)
     """The longest conversation with a person. Seconds (Twilio: `<Dial>`, `timeLimit`)."""
 
+    limits: LimitsEntry = LimitsEntry()
+
     allow: tuple[Annotated[str, BeforeValidator(_as_text)], ...] = ()
     """Numbers that are meant although they look wrong or cost extra."""
 
@@ -158,12 +189,12 @@ class PolicyFile(Section):
             raise refusal("does not end with voicemail, so a call could go round for ever", remedy)
         return steps
 
-    def policy(self) -> Policy:
-        """The policy as the law knows it."""
+    def policy(self, *, rescue: bool) -> Policy:
+        """The policy as the law knows it; `rescue` where the file does not say what the failsafe is."""
         return Policy(
             targets={key: entry.target(key) for key, entry in self.targets.items()},
             default=self.default,
-            failsafe=self.failsafe,
+            failsafe=self.failsafe_target or self.default,
             voicemail=Voicemail(self.voicemail.greeting, self.voicemail.max_seconds),
             goodbye_line=self.goodbye.line,
             nobody=self.nobody,
@@ -171,15 +202,19 @@ class PolicyFile(Section):
             goodbye_barge_in=self.goodbye.barge_in,
             max_hops=self.max_hops,
             dial_seconds=self.dial_seconds,
+            rescue=self.failsafe is Failsafe.RESCUE if self.failsafe else rescue,
+            bot_seconds=self.limits.bot_seconds,
+            bot_tokens=self.limits.bot_tokens,
         )
 
 
-def load_policy(path: Path, environ: Mapping[str, str] | None = None) -> Policy:
+def load_policy(path: Path, environ: Mapping[str, str] | None = None, *, rescue: bool = False) -> Policy:
     """Read the operator's rules for a hand-off.
 
     Args:
         path: The file, e.g. `handoff.yaml`.
         environ: What `${NAME}` in the file stands for; by default the process's environment.
+        rescue: Whether Twilio shall ask us what to do when a stream is gone, where the file does not say.
 
     Raises:
         ConfigurationError: Everything that is wrong with the file, with lines and remedies.
@@ -187,4 +222,4 @@ def load_policy(path: Path, environ: Mapping[str, str] | None = None) -> Policy:
     file = read_yaml(path, os.environ if environ is None else environ, named_by="HANDOFF_POLICY")
     allowed = frozenset(digits(str(number)) for number in file.items("allow"))
     context = {"targets": file.keys("targets"), "allow": allowed}
-    return file.parse(PolicyFile, context=context).policy()
+    return file.parse(PolicyFile, context=context).policy(rescue=rescue)

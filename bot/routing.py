@@ -90,11 +90,15 @@ class Policy:
     """The target of a hand-off whose key is not known."""
 
     failsafe: str
-    """The target that Twilio dials by itself when nothing of ours answers."""
+    """The target that takes over when nothing of ours answers, and when the bot takes no more calls."""
 
     voicemail: Voicemail
     goodbye_line: str
     """What the bot is asked to say when the model handed off without a word."""
+
+    rescue: bool = False
+    """What Twilio holds behind our stream. True: it asks any of our processes, which can give the caller back to a bot.
+    False: it rings the failsafe target by itself, and then takes a message, for which it needs no server."""
 
     nobody: tuple[Fallback, ...] = (Fallback.BOT, Fallback.VOICEMAIL)
     """What comes when nobody of the target took the call: the first time, the second time, …; the
@@ -110,6 +114,12 @@ class Policy:
 
     dial_seconds: int = 14400
     """The longest conversation with a person. Seconds (Twilio: `<Dial timeLimit>`, at most 86,400)."""
+
+    bot_seconds: int = 3600
+    """How long after its beginning a call may be with the bot; then the failsafe target takes it. Seconds."""
+
+    bot_tokens: int | None = None
+    """How many tokens of the model one stream may use; then the failsafe target takes the call. None: any number."""
 
 
 def resolve(policy: Policy, key: str) -> Target:

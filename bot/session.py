@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from loguru import logger
 
 from bot.call import Call, Phase
+from bot.carried import Carried
 from bot.events import (
     AskTwilio,
     CallEnded,
@@ -98,7 +99,8 @@ class Session:
         """
         self.call = call
         self.messages: list[Any] = []
-        """The conversation so far, with which the next pipeline of this call starts. While one is running: its own."""
+        """The conversation so far, with which the next pipeline of this call starts."""
+
         self._version = version
         self._policy = policy
         self._ledger = ledger
@@ -123,6 +125,20 @@ class Session:
     def now(self) -> float:
         """Unix seconds, on the session's clock."""
         return self._clock()
+
+    def catch_up(self, call: Call, version: int, messages: list[Any] | None) -> None:
+        """Another process has gone on with the call, and this is how the record has it now."""
+        if version > self._version:
+            self._version = version
+            self.call = self._with_what_was_not_kept(call)
+        if messages and self._conversation is None:
+            self.messages = messages
+
+    def advance(self, carried: Carried) -> None:
+        """A callback's address says that the call has come further than is known here."""
+        if carried.is_ahead_of(self.call):
+            logger.warning("the record is behind; a callback's own address says how far the call is")
+            self.call = carried.advance(self.call)
 
     def attach(self, conversation: Conversation) -> None:
         """The pipeline of the current leg is running."""
@@ -176,12 +192,15 @@ class Session:
         leg = self.call.leg
         self._spawn(self._record(lambda: self._ledger.add_line(self.sid, leg, role, text, at)))
 
-    def keep_conversation(self, messages: list[Any]) -> None:
-        """A pipeline is over: keep what was said, for the next one and for any other process."""
+    def keep_conversation(self, messages: list[Any], leg: int) -> None:
+        """Keep what was said, for the next pipeline and for any other process.
+
+        Args:
+            messages: The conversation so far.
+            leg: The media stream on which it was led.
+        """
         kept = [dict(message) for message in messages if isinstance(message, Mapping)]
-        if self.messages is messages:
-            self.messages = kept
-        leg = self.call.leg
+        self.messages = kept
         self._spawn(self._record(lambda: self._ledger.keep_conversation(self.sid, kept, leg)))
 
     async def close(self) -> None:

@@ -260,7 +260,8 @@ def load_all(environ: Mapping[str, str] | None = None, env_file: str | Path | No
     taken = (HAND_OFF, TAKE_MESSAGE, END_CALL)
     problems: list[Problem] = []
     settings = _gather(problems, lambda: _settings(environment))
-    policy = _gather(problems, lambda: load_policy(policy_path, values))
+    several = is_postgresql(values.get("DATABASE_URL", ""))  # processes: any of them can take a caller back
+    policy = _gather(problems, lambda: load_policy(policy_path, values, rescue=several))
     pipeline = _gather(problems, lambda: load_pipeline(pipeline_name, values, taken=taken))
     if settings is None or policy is None or pipeline is None:
         raise ConfigurationError(problems)

@@ -3,17 +3,19 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from loguru import logger
 
 from bot.call import BOT_PHASES, By, Call, Phase
-from bot.events import ConnectBot, Document, Event, HandoffRequested, HangUp, StreamStarted
+from bot.carried import Carried
+from bot.events import ConnectBot, Document, Event, HandoffRequested, HangUp, RescueAsked, StreamStarted
 from bot.law import answer, answer_without_bot, standing_document
 from bot.ledger import Entry, Ledger, LedgerError
 from bot.routing import Policy
 from bot.session import LEDGER_SECONDS, Session
 from bot.telephony import Telephony
-from bot.tokens import StreamTokens
+from bot.tokens import Seal, StreamTokens
 from bot.twiml import Addresses, document
 
 
@@ -28,6 +30,7 @@ class Switchboard:
         telephony: Telephony,
         addresses: Addresses,
         tokens: StreamTokens,
+        seal: Seal,
         places: int,
         on_stream_expected: Callable[[str, int], None] = lambda sid, leg: None,
         clock: Callable[[], float] = time.time,
@@ -40,15 +43,17 @@ class Switchboard:
             telephony: Twilio's REST.
             addresses: Our own addresses as Twilio sees them.
             tokens: The maker of stream tokens.
+            seal: Of what the addresses of callbacks carry.
             places: How many calls the bot takes at once. Further ones go to a person.
             on_stream_expected: Told of the CallSid and leg of a stream that Twilio is about to open.
             clock: Unix seconds.
         """
         self.policy = policy
         self.ledger = ledger
-        self.addresses = addresses
+        self._addresses = addresses
         self._telephony = telephony
         self._tokens = tokens
+        self._seal = seal
         self._places = places
         self._on_stream_expected = on_stream_expected
         self._clock = clock
@@ -81,16 +86,31 @@ class Switchboard:
             return self._render(document, session.call)
         return await self._open(sid, caller, called)
 
-    async def answer_callback(self, sid: str, caller: str, called: str, event: Event) -> str:
+    async def answer_callback(self, sid: str, caller: str, called: str, event: Event, state: str = "") -> str:
         """A webhook brings a fact about a call. Returns the TwiML that answers it.
 
-        A call that nobody knows (its record is lost) goes to the bot.
+        A call that nobody knows goes to the bot.
+
+        Args:
+            sid: Twilio's CallSid.
+            caller: The caller's number, for a call that nobody knows.
+            called: Our number, for the same.
+            event: The fact.
+            state: What the webhook's address carries of the call.
         """
-        session = await self.find(sid)
+        session = await self.find(sid, state)
         if session is None:
             logger.error("a callback came for a call without a record")
             return await self.answer_call(sid, caller, called)
         return await session.answer(event)
+
+    async def rescue(self, sid: str, caller: str, called: str, leg: int, state: str) -> str:
+        """Twilio asks what to do with a caller whose stream of this leg is gone. Returns TwiML."""
+        session = await self.find(sid, state)
+        closed = self._closed(session) or ""
+        event = RescueAsked(at=self.now(), leg=leg, closed=closed)
+        logger.warning("a caller without a stream is taken back")
+        return await self.answer_callback(sid, caller, called, event, state)
 
     async def once(self, sid: str, token: str, answer: Callable[[], Awaitable[str]]) -> str:
         """Answer a webhook; a retry of it gets what it was answered with first, whichever process it reaches.
@@ -143,22 +163,39 @@ class Switchboard:
         await session.apply(HandoffRequested(at=self.now(), target=target, reason=reason, summary=summary, by=By.API))
         return len(session.call.handoffs) > before
 
-    async def find(self, sid: str) -> Session | None:
-        """The session of a call, from memory or from the record; None for a call nobody knows."""
+    async def find(self, sid: str, state: str = "") -> Session | None:
+        """The session of a call, from memory or from the record; None for a call nobody knows.
+
+        Args:
+            sid: Twilio's CallSid.
+            state: What a webhook's address carries of the call; it counts where the record is behind, or away.
+        """
+        carried = Carried.read(state, sid, self._seal) if state else None
         async with self._finding:
-            if sid in self._sessions:
-                return self._sessions[sid]
-            try:
-                async with asyncio.timeout(LEDGER_SECONDS):
-                    stored = await self.ledger.load(sid)
-            except (LedgerError, TimeoutError) as error:
-                logger.error("the record cannot be read: {!r}", error)
-                return None
-            if stored is None:
-                return None
-            session = self._take(stored.call, stored.version)
-            session.messages = stored.conversation or []
+            session = self._sessions.get(sid)
+            if session is None or (carried is not None and carried.is_ahead_of(session.call)):
+                session = await self._read(sid, session)
+            if session is None and carried is not None:
+                logger.warning("a call that only a callback's own address knows")
+                session = self._take(carried.new_call(sid), 0)
+            elif session is not None and carried is not None:
+                session.advance(carried)
             return session
+
+    async def _read(self, sid: str, session: Session | None) -> Session | None:
+        """The session as the record has it, which another process may have written."""
+        try:
+            async with asyncio.timeout(LEDGER_SECONDS):
+                stored = await self.ledger.load(sid)
+        except (LedgerError, TimeoutError) as error:
+            logger.error("the record cannot be read: {!r}", error)
+            return session
+        if stored is None:
+            return session
+        if session is None:
+            session = self._take(stored.call, stored.version)
+        session.catch_up(stored.call, stored.version, stored.conversation)
+        return session
 
     def let_go(self) -> None:
         """Close every media stream: Twilio goes on with the person who stands behind it."""
@@ -185,11 +222,12 @@ class Switchboard:
         logger.info("a call comes in")
         return self._render(document, session.call)
 
-    def _closed(self) -> str | None:
-        """Why the bot takes no more calls, if it does not."""
+    def _closed(self, taken: Session | None = None) -> str | None:
+        """Why the bot takes no more calls (or, of those that it knows, not this one), if it does not."""
         if self.draining:
             return "the bot's server is being replaced"
-        talking = sum(session.call.phase in (Phase.CONNECTING, *BOT_PHASES) for session in self._sessions.values())
+        with_bot = (Phase.CONNECTING, *BOT_PHASES)
+        talking = sum(session.call.phase in with_bot for session in self._sessions.values() if session is not taken)
         if talking >= self._places:
             return f"the bot is in {talking} calls already"
         return None
@@ -218,4 +256,8 @@ class Switchboard:
             token = self._tokens.make(call.sid, order.leg, self.now())
             if call.phase is Phase.CONNECTING:
                 self._on_stream_expected(call.sid, order.leg)
-        return document(order, call, self.policy, self.addresses, token=token)
+        return document(order, call, self.policy, self.addresses(call), token=token)
+
+    def addresses(self, call: Call) -> Addresses:
+        """Our addresses for one document of a call, which carry how far the call is."""
+        return replace(self._addresses, state=Carried.of(call).seal(call.sid, self._seal))

@@ -10,10 +10,14 @@ from bot.call import (
     Attempt,
     Call,
     End,
+    Handoff,
+    Message,
     Outcome,
     Phase,
+    Rung,
     close_attempt,
     end_call,
+    fall,
     open_attempt,
     over,
     update_attempt,
@@ -27,8 +31,10 @@ from bot.events import (
     Effect,
     Event,
     Failure,
+    HandoffRequested,
     HangUp,
     ImpossibleEvent,
+    MessageRecorded,
     PersonAccepted,
     PersonAnswered,
     PersonDeclined,
@@ -54,17 +60,39 @@ RING_GRACE_SECONDS = 20.0
 CHECK_SECONDS = 60.0
 """How often Twilio is asked about a call that has no callback due."""
 
-_BEFORE_FAILSAFE = (Phase.CONNECTING, *BOT_PHASES, Phase.REDIRECTING, Phase.CLOSING)
+FAILSAFE_CHECK_SECONDS = 10.0
+"""The same while Twilio runs the document that it holds, which tells us little."""
+
+RESCUE_SECONDS = 20.0
+"""How long Twilio may take to ask what to do with a caller whose stream is gone (its own limit for a webhook is 15)."""
+
+_BEFORE_FAILSAFE = (Phase.CONNECTING, *BOT_PHASES, Phase.REDIRECTING, Phase.CLOSING, Phase.RESCUE)
+
+
+def agree(call: Call, event: HandoffRequested, policy: Policy) -> Call:
+    """The call with one more hand-off. Beyond the most of a call it leads to the recorder."""
+    target = event.target
+    if target is not None:
+        target = resolve(policy, target).key if len(call.handoffs) < policy.max_hops else None
+    handoff = Handoff(target, event.reason, event.summary, event.by, event.at)
+    return replace(call, handoffs=(*call.handoffs, handoff), tried=0)
+
+
+def straight_to(call: Call, event: HandoffRequested, policy: Policy) -> Step:
+    """A hand-off without a redirect: the document answers a webhook that asks who takes the caller."""
+    call, (document, *_) = redirect(agree(call, event, policy), event, policy)
+    call, effects = redirected(call, policy)
+    return call, (document, *effects)
 
 
 def redirect(call: Call, event: Event, policy: Policy) -> Step:
     """Order the redirect: to the first number of the hand-off's target, or to the recorder."""
-    call, document = _next_number(replace(call, phase=Phase.REDIRECTING), event, policy)
+    call, document = next_number(replace(call, phase=Phase.REDIRECTING), event, policy)
     timer = StartTimer(Timer.REDIRECT, len(call.handoffs), REDIRECT_SECONDS)
     return call, (document or TakeMessage(), timer)
 
 
-def _next_number(call: Call, event: Event, policy: Policy) -> tuple[Call, DialPerson | None]:
+def next_number(call: Call, event: Event, policy: Policy) -> tuple[Call, DialPerson | None]:
     """Open an attempt at the next number of the current target; None when all have been tried."""
     target = call.handoffs[-1].target
     number = number_at(policy, target, call.tried) if target is not None else None
@@ -84,11 +112,11 @@ def redirected(call: Call, policy: Policy) -> Step:
 
 def redirect_accepted(call: Call, event: RedirectAccepted, policy: Policy) -> Step:
     """Twilio took the order; whether it has been carried out, `stop` tells."""
-    if call.phase is Phase.REDIRECTING:
+    if call.phase is Phase.REDIRECTING and not _given_up(call):
         return redirected(call, policy)
     if not call.handoffs:
         raise ImpossibleEvent(call, event)
-    return call, ()  # `stop` or a callback came first
+    return call, ()  # `stop` or a callback came first; or our stream was closed already, and Twilio asks
 
 
 def redirect_failed(call: Call, event: RedirectFailed, policy: Policy) -> Step:
@@ -105,11 +133,29 @@ def redirect_failed(call: Call, event: RedirectFailed, policy: Policy) -> Step:
 
 
 def give_up_redirect(call: Call, event: Event, policy: Policy, code: int | None = None) -> Step:
-    """REST did not do it: let go of the caller, so that Twilio dials the failsafe target by itself."""
-    call = close_attempt(call, event.at, Outcome.FAILED, code)
+    """REST did not do it: let go of the caller, so that Twilio goes on with the document that it holds."""
     orders: tuple[Effect, ...] = (CloseStream(),) if call.stream_open else ()
-    call, effects = to_failsafe(replace(call, stream_open=False), event, policy)
+    if orders:
+        call = fall(call, Rung.CLOSED_STREAM, event.at, f"error {code}" if code else "")
+    call = replace(not_reached(call, event.at, code), stream_open=False)
+    if policy.rescue:  # the answer to the rescue carries the hand-off out
+        call = replace(call, phase=Phase.REDIRECTING)
+        return call, (*orders, StartTimer(Timer.CHECK, len(call.attempts), RESCUE_SECONDS))
+    call, effects = to_failsafe(call, event, policy)
     return call, (*orders, *effects)
+
+
+def not_reached(call: Call, at: float, code: int | None = None) -> Call:
+    """The call with its open attempt failed for a reason that is not the person's: their number is tried again."""
+    if not call.attempts or call.attempts[-1].outcome is not None:
+        return call
+    return replace(close_attempt(call, at, Outcome.FAILED, code), tried=max(call.tried - 1, 0))
+
+
+def _given_up(call: Call) -> bool:
+    """Whether the redirect was given up: none is under way, and Twilio is to ask what to do."""
+    attempt = call.attempts[-1] if call.attempts else None
+    return not call.stream_open and (attempt is None or attempt.outcome is not None)
 
 
 def to_failsafe(call: Call, event: Event, policy: Policy) -> Step:
@@ -117,6 +163,7 @@ def to_failsafe(call: Call, event: Event, policy: Policy) -> Step:
     number = ",".join(n.e164 for n in policy.targets[policy.failsafe].numbers)
     attempt = Attempt(policy.failsafe, number, event.at, failsafe=True)
     call = replace(call, phase=Phase.FAILSAFE, attempts=(*call.attempts, attempt))
+    call = fall(call, Rung.HELD_DOCUMENT, event.at)
     wait = failsafe_number(policy).ring_seconds + RING_GRACE_SECONDS
     return call, (StartTimer(Timer.CHECK, len(call.attempts), wait),)
 
@@ -181,6 +228,8 @@ def person_leg_ended(call: Call, event: PersonLegEnded, policy: Policy) -> Step:
     attempt = open_attempt(call, event.attempt)
     if attempt is None or not attempt.failsafe:
         return call, ()  # the Dial's action tells the same, and its answer decides
+    if event.talked and call.phase is Phase.PERSON:
+        call = close_attempt(call, event.at, Outcome.ANSWERED)
     return call, (AskTwilio(),)  # the failsafe Dial has no action
 
 
@@ -197,7 +246,7 @@ def dial_ended(call: Call, event: DialEnded, policy: Policy) -> Step:
         return end_call(call, event.at, End.PUT_THROUGH), (HangUp(),)
     if outcome is Outcome.CALLER_GONE:
         return end_call(call, event.at, End.CALLER_HUNG_UP), (HangUp(),)
-    call, document = _next_number(replace(call, phase=Phase.RINGING), event, policy)
+    call, document = next_number(replace(call, phase=Phase.RINGING), event, policy)
     if document is not None:
         return call, (document, _check_ringing(call, policy))
     call = replace(call, nobody=call.nobody + 1)
@@ -233,3 +282,47 @@ def redirect_is_overdue(call: Call) -> bool:
     """Whether the redirect should have taken effect by now."""
     # Accepted or not: as long as our stream is open, the redirect has not taken effect.
     return call.phase is Phase.REDIRECTING or (call.stream_open and call.phase in (Phase.RINGING, Phase.VOICEMAIL))
+
+
+# --- the recorder ------------------------------------------------------------------------------------
+
+
+def message_recorded(call: Call, event: MessageRecorded, policy: Policy) -> Step:
+    """The recorder is done. A recording that is told of after the call's end is still a message for somebody."""
+    if event.failsafe:
+        return _failsafe_recorded(call, event, policy)
+    if not _at_the_recorder(call):
+        raise ImpossibleEvent(call, event)
+    if call.message is not None:
+        return call, ()  # a retried webhook
+    call = _with_message(call, event)
+    if call.phase is Phase.ENDED:
+        return (replace(call, end=End.MESSAGE_LEFT) if call.message else call), ()
+    return end_call(call, event.at, End.MESSAGE_LEFT if call.message else End.NO_MESSAGE), (HangUp(),)
+
+
+def _failsafe_recorded(call: Call, event: MessageRecorded, policy: Policy) -> Step:
+    """The recorder stands behind the failsafe `<Dial>`, which has no action: so that `<Dial>` is over, too."""
+    if call.phase in _BEFORE_FAILSAFE:  # our process died and another one hears of it
+        call = close_attempt(replace(call, stream_open=False), event.at, Outcome.FAILED)
+        call, _ = to_failsafe(call, event, policy)
+    if call.phase is Phase.ENDED:
+        call = call if call.message else _with_message(call, event)
+        return (replace(call, end=End.MESSAGE_LEFT) if call.message and call.end is End.UNANSWERED else call), ()
+    if call.phase not in (Phase.FAILSAFE, Phase.PERSON) or not call.attempts[-1].failsafe:
+        raise ImpossibleEvent(call, event)
+    talked = call.phase is Phase.PERSON
+    call = _with_message(call, event)
+    call = close_attempt(call, event.at, Outcome.ANSWERED if talked else Outcome.NO_ANSWER)
+    end = End.PUT_THROUGH if talked else End.MESSAGE_LEFT if call.message else End.NO_MESSAGE
+    return end_call(call, event.at, end), (HangUp(),)
+
+
+def _with_message(call: Call, event: MessageRecorded) -> Call:
+    return replace(call, message=Message(event.url, event.seconds)) if event.seconds > 0 else call
+
+
+def _at_the_recorder(call: Call) -> bool:
+    if call.phase is Phase.REDIRECTING:
+        return call.handoffs[-1].target is None  # the callback overtook the answer to the redirect
+    return call.phase is Phase.VOICEMAIL or call.end in (End.NO_MESSAGE, End.MESSAGE_LEFT)

@@ -18,6 +18,11 @@ from bot.call import Attempt, Call
 from bot.events import ConnectBot, DialPerson, Document, HangUp, TakeMessage
 from bot.routing import Mode, Policy, Target, resolve
 
+OVERRIDES = "#ct=1000&rt=5000&tt=14000&rc=3&rp=5xx,ct,rt"
+"""How Twilio shall ask us (Twilio: Webhooks, connection overrides): one second to connect, five to answer, and three
+more tries where that failed or something between us answered with 5xx; together less than its own 15 seconds. Not 4xx:
+those are our own words, and the same again."""
+
 INLINE_LIMIT = 4000
 """The longest document that a redirect may carry, in characters (Twilio: Update a Call, `Twiml`; error 32018)."""
 
@@ -34,6 +39,9 @@ class Addresses:
     public_url: str
     """Scheme and host, without a trailing slash, e.g. `https://bot.example.com`."""
 
+    state: str = ""
+    """What the callbacks of one document carry of their call; see `bot.carried`."""
+
     @property
     def media(self) -> str:
         """The media WebSocket: `wss` for https, `ws` for http. No query: Twilio would remove it."""
@@ -41,12 +49,20 @@ class Addresses:
 
     def callback(self, name: str, attempt: int) -> str:
         """The webhook for one fact about an attempt. Twilio signs the whole URL, so what it carries can be trusted."""
-        return f"{self.public_url}/twilio/handoff/{name}?{urlencode({'attempt': attempt})}"
+        return self._url(f"handoff/{name}", attempt=attempt)
 
-    @property
-    def recorded(self) -> str:
+    def recorded(self, *, failsafe: bool = False) -> str:
         """The webhook for a message on the recorder."""
-        return f"{self.public_url}/twilio/voicemail"
+        return self._url("voicemail", **({"failsafe": 1} if failsafe else {}))
+
+    def rescue(self, leg: int) -> str:
+        """Where Twilio asks what to do with a caller whose stream is gone."""
+        return self._url("rescue", leg=leg)
+
+    def _url(self, path: str, **query: int) -> str:
+        carried = {"state": self.state} if self.state else {}
+        asked = urlencode({**query, **carried})
+        return f"{self.public_url}/twilio/{path}{'?' if asked else ''}{asked}{OVERRIDES}"
 
 
 def speakable(text: str, limit: int = SAY_LIMIT) -> str:
@@ -66,8 +82,8 @@ def document(order: Document, call: Call, policy: Policy, at: Addresses, *, toke
         token: For `ConnectBot`: the one-time token that opens the media stream of this leg.
     """
     match order:
-        case ConnectBot():
-            return _connect_bot(policy, at, token)
+        case ConnectBot(leg):
+            return _connect_bot(leg, policy, at, token)
         case DialPerson(attempt=n):
             return _dial(n, call.attempts[n - 1], policy, at)
         case TakeMessage():
@@ -76,11 +92,13 @@ def document(order: Document, call: Call, policy: Policy, at: Addresses, *, toke
             return _hang_up()
 
 
-def _connect_bot(policy: Policy, at: Addresses, token: str) -> str:
+def _connect_bot(leg: int, policy: Policy, at: Addresses, token: str) -> str:
     """Open the stream; and what Twilio does when our end of it vanishes.
 
     `<Connect>` has no `action`: so Twilio goes on with the next verb when the stream ends from our side, whatever the
-    reason, and needs no server of ours for it (Twilio: TwiML `<Connect>`).
+    reason (Twilio: TwiML `<Connect>`). That is a question to any of our processes, or, where there is only one, a
+    person, and then the recorder, for which no server of ours is needed. The recorder also gets a caller who stays on
+    the line when the person has hung up: a `<Dial>` without `action` does not tell the two apart.
     """
     response = VoiceResponse()
     stream = Stream(url=at.media)
@@ -88,6 +106,9 @@ def _connect_bot(policy: Policy, at: Addresses, token: str) -> str:
     connect = Connect()
     connect.append(stream)
     response.append(connect)
+    if policy.rescue:
+        response.redirect(at.rescue(leg), method="POST")
+        return str(response)
     target = policy.targets[policy.failsafe]
     dial = Dial(
         timeout=max(number.ring_seconds for number in target.numbers),
@@ -97,6 +118,7 @@ def _connect_bot(policy: Policy, at: Addresses, token: str) -> str:
     for number in target.numbers:  # all at once: there is nobody of ours to try them one by one
         dial.number(number.e164, **_progress(at, 0))
     response.append(dial)
+    _record(response, policy, at.recorded(failsafe=True))
     return str(response)
 
 
@@ -129,11 +151,15 @@ def _progress(at: Addresses, n: int) -> dict[str, str]:
 
 def _take_message(policy: Policy, at: Addresses) -> str:
     response = VoiceResponse()
+    _record(response, policy, at.recorded())
+    return str(response)
+
+
+def _record(response: VoiceResponse, policy: Policy, action: str) -> None:
     response.say(speakable(policy.voicemail.greeting))
     # Without an action, <Record> requests the current document again and again (Twilio: TwiML `<Record>`).
-    response.record(action=at.recorded, max_length=policy.voicemail.max_seconds, play_beep=True)
+    response.record(action=action, max_length=policy.voicemail.max_seconds, play_beep=True)
     response.hangup()
-    return str(response)
 
 
 def _hang_up() -> str:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from loguru import logger
 from pipecat.frames.frames import ErrorFrame
-from pipecat.utils.errors import ErrorCategory
+from pipecat.utils.errors import ErrorCategory, classify_http_exception
 
-from bot.events import ModelLost
+from bot.events import LimitReached, ModelLost
 from bot.session import Session
 from pipelines import Leg
 
@@ -18,6 +18,10 @@ FILLER_SECONDS = 3.5
 """How long the caller waits for an answer before they are told that one is coming."""
 
 
+LONGEST_FAULT = 200
+"""Characters of what was seen that the record keeps."""
+
+
 class ModelWatch:
     """Tells the call that its model is gone: once for each session of the model.
 
@@ -26,7 +30,15 @@ class ModelWatch:
     of other processors are not the model's.
     """
 
-    def __init__(self, session: Session, leg: Leg, *, fill: Callable[[], None], silent: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        leg: Leg,
+        *,
+        fill: Callable[[], None],
+        silent: Callable[[], bool],
+        most_tokens: int | None = None,
+    ) -> None:
         """Watch over one conversation.
 
         Args:
@@ -34,7 +46,9 @@ class ModelWatch:
             leg: The model.
             fill: Says a word to the caller, who is waiting.
             silent: Whether the caller hears nothing now.
+            most_tokens: How many tokens the conversation may use; None for any number.
         """
+        self._most_tokens = most_tokens
         self._session = session
         self._leg = leg
         self._fill = fill
@@ -44,14 +58,27 @@ class ModelWatch:
     def error(self, frame: ErrorFrame) -> None:
         """An error has travelled up the pipeline."""
         if frame.processor in self._leg.stages and frame.category is not ErrorCategory.APPLICATION:
-            self.lost(frame.error)
+            self.lost(frame.error, frame.category or ErrorCategory.UNKNOWN)
 
-    def lost(self, reason: str) -> None:
-        """The model is gone."""
+    def failed(self, error: Exception) -> None:
+        """No new session could be had."""
+        self._lost = False
+        self.lost(f"no new session: {error!r}", classify_http_exception(error))
+
+    def lost(self, fault: str, category: ErrorCategory = ErrorCategory.UNKNOWN) -> None:
+        """The model is gone.
+
+        Args:
+            fault: What was seen.
+            category: What kind of fault that is, in Pipecat's classes.
+        """
         if not self._lost:
             self._lost = True
-            logger.error("model: {}", reason)
-            self._session.post(ModelLost(at=self._session.now(), reason="the model is gone"))
+            logger.error("model: {}", fault)
+            for_good = category.is_permanent or category is ErrorCategory.QUOTA
+            told = f"{category.value}: {fault}"[:LONGEST_FAULT]
+            event = ModelLost(at=self._session.now(), reason="the model is gone", fault=told, for_good=for_good)
+            self._session.post(event)
 
     def renewed(self) -> None:
         """Another session has taken over."""
@@ -68,6 +95,9 @@ class ModelWatch:
             elif not filled and not self._lost:
                 filled = True
                 self._fill()
+            if self._most_tokens is not None and self._leg.tokens_used > self._most_tokens:
+                self._most_tokens = None  # told once
+                self._session.post(LimitReached(at=self._session.now(), what="tokens"))
             if (overdue := self._leg.overdue) is not None:
                 self.lost(overdue)
             elif self._leg.ends_soon and self._leg.resting and self._silent() and not self._lost:

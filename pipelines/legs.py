@@ -75,6 +75,11 @@ class Leg(Protocol):
         ...
 
     @property
+    def tokens_used(self) -> int:
+        """How many tokens the conversation has used, of all kinds together."""
+        ...
+
+    @property
     def ends_soon(self) -> bool:
         """Whether the model's session is near the end that the model has set it."""
         ...

@@ -24,6 +24,11 @@ Handler = Callable[[dict[str, Any]], bool]
 class ModelRefused(ConnectionError):
     """The model answered the handshake with something else than a WebSocket."""
 
+    def __init__(self, text: str, status_code: int | None = None) -> None:
+        """Say what it answered, and with which status: Pipecat tells faults that pass from those that stay by it."""
+        super().__init__(text)
+        self.status_code = status_code
+
 
 class ModelSocket(FastSocket):
     """An open connection. Iterating yields the messages that no handler kept to itself, as text, until it ends."""
@@ -72,8 +77,9 @@ class ModelSocket(FastSocket):
                     use_aiofastnet=False,  # the event loop's own transports, which all of the server runs on
                 )
         except WSHandshakeError as error:
-            status = f"HTTP {error.response.status.value}" if error.response is not None else str(error)
-            raise ModelRefused(f"the model refused the connection: {status}") from error
+            status = error.response.status.value if error.response is not None else None
+            words = f"HTTP {status}" if status else str(error)
+            raise ModelRefused(f"the model refused the connection: {words}", status) from error
         return socket
 
     def take(self, message: bytes, *, text: bool) -> None:

@@ -123,6 +123,9 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         self._due_since: float | None = None
         """Since when an answer is due and nothing has come. Seconds, monotonic."""
 
+        self.tokens_used = 0
+        """See `Leg`."""
+
         self._patience = FIRST_SIGN_SECONDS
         self._ends_soon_at = float("inf")
         self._caller_speaks = False
@@ -366,6 +369,7 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
 
     def _response_done(self, event: dict[str, Any]) -> bool:
         self._due_since = None
+        self.tokens_used += (event["response"].get("usage") or {}).get("total_tokens") or 0
         tail = self._codec.end()
         if self._earpiece is not None and event["response"]["id"] != self._cut_off:
             if tail:

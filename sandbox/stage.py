@@ -47,7 +47,9 @@ class Stage:
         await self._stack.enter_async_context(self.model)
         await self._stack.enter_async_context(self.network)
         self._http = await self._stack.enter_async_context(aiohttp.ClientSession())
-        self.network.numbers[OUR_NUMBER] = Line(voice_url=f"{PUBLIC_URL}/twilio/voice")
+        self.network.numbers[OUR_NUMBER] = Line(
+            voice_url=f"{PUBLIC_URL}/twilio/voice", status_callback=f"{PUBLIC_URL}/twilio/status"
+        )
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:

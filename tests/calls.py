@@ -1,5 +1,7 @@
 """Calls for the tests of the law: a policy, a call in each phase, and an event of each kind."""
 
+from dataclasses import replace
+
 from bot import events as ev
 from bot.call import Call, Phase
 from bot.events import Effect, Event
@@ -20,6 +22,10 @@ POLICY = Policy(
     voicemail=Voicemail("Please leave a message.", 60),
     goodbye_line="One moment, I will put you through.",
 )
+
+
+RESCUED = replace(POLICY, rescue=True)
+"""The same where several processes answer."""
 
 
 class Story:
@@ -96,6 +102,8 @@ def call_in(phase: Phase) -> Call:
             story.ringing(None)
         case Phase.FAILSAFE:
             story.with_bot().happens(ev.StreamEnded, leg=1, stopped=False)
+        case Phase.RESCUE:
+            story = Story(RESCUED).with_bot().happens(ev.StreamEnded, leg=1, stopped=False)
         case Phase.PARTING:
             story.parting()
         case Phase.CLOSING:
@@ -120,6 +128,8 @@ def samples(at: float = 2000.0) -> dict[str, Event]:
         "caller speaks": ev.CallerSpoke(at=at),
         "key": ev.KeyPressed(at=at, digit="0"),
         "model lost": ev.ModelLost(at=at, reason="gone"),
+        "limit reached": ev.LimitReached(at=at, what="tokens"),
+        "rescue asked": ev.RescueAsked(at=at, leg=1),
         "model renewed": ev.ModelRenewed(at=at, renewal=1),
         "redirect accepted": ev.RedirectAccepted(at=at),
         "redirect refused": ev.RedirectFailed(at=at, failure=ev.Failure.NOT_DONE, code=20003),
@@ -134,12 +144,14 @@ def samples(at: float = 2000.0) -> dict[str, Event]:
         "dial: busy": ev.DialEnded(at=at, attempt=1, status="busy", bridged=False),
         "dial: caller gone": ev.DialEnded(at=at, attempt=1, status="no-answer", bridged=False, caller_gone=True),
         "failsafe answers": ev.PersonAnswered(at=at, attempt=0),
+        "failsafe's message": ev.MessageRecorded(at=at, url="https://api.example/RE1", seconds=9, failsafe=True),
         "message": ev.MessageRecorded(at=at, url="https://api.example/RE1", seconds=9),
         "call ended": ev.CallEnded(at=at),
         "call lives": ev.CallLives(at=at),
         "goodbye's time is up": ev.TimerFired(at=at, timer=ev.Timer.GOODBYE, number=1),
         "farewell's time is up": ev.TimerFired(at=at, timer=ev.Timer.FAREWELL, number=1),
         "renewal's time is up": ev.TimerFired(at=at, timer=ev.Timer.RENEWAL, number=1),
+        "limit's time is up": ev.TimerFired(at=at, timer=ev.Timer.LIMIT, number=1),
         "redirect's time is up": ev.TimerFired(at=at, timer=ev.Timer.REDIRECT, number=1),
         "hang-up's time is up": ev.TimerFired(at=at, timer=ev.Timer.HANG_UP, number=1),
         "check is due": ev.TimerFired(at=at, timer=ev.Timer.CHECK, number=1),

@@ -1,6 +1,6 @@
 """Whatever happens, in whatever order: what must hold for a call at every step."""
 
-from calls import CALLER, POLICY, SID, US
+from calls import CALLER, POLICY, RESCUED, SID, US
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -8,7 +8,8 @@ from bot import events as ev
 from bot.call import BOT_PHASES, Call, Phase
 from bot.events import Effect, Event, ImpossibleEvent
 from bot.law import answer, standing_document, step
-from bot.routing import allowed_numbers
+from bot.rescue import BOT_RESCUES
+from bot.routing import Policy, allowed_numbers
 
 numbers = st.integers(0, 3)
 flags = st.booleans()
@@ -20,6 +21,8 @@ def event(kind: type[Event], **facts: st.SearchStrategy[object]) -> st.SearchStr
     """Events of one kind, without a time yet."""
     return st.builds(kind, at=st.just(0.0), **facts)
 
+
+policies = st.sampled_from([POLICY, RESCUED])
 
 events = st.one_of(
     event(ev.StreamStarted, leg=numbers),
@@ -39,22 +42,24 @@ events = st.one_of(
     event(ev.PersonDeclined, attempt=numbers),
     event(ev.PersonLegEnded, attempt=numbers),
     event(ev.DialEnded, attempt=numbers, status=statuses, bridged=flags, caller_gone=flags),
-    event(ev.MessageRecorded, url=st.just("https://api.example/RE1"), seconds=numbers),
+    event(ev.MessageRecorded, url=st.just("https://api.example/RE1"), seconds=numbers, failsafe=flags),
+    event(ev.RescueAsked, leg=numbers, closed=st.sampled_from(["", "no place"])),
+    event(ev.LimitReached, what=st.just("tokens")),
     event(ev.CallEnded),
     event(ev.CallLives),
-    event(ev.ModelLost, reason=st.just("gone")),
+    event(ev.ModelLost, reason=st.just("gone"), for_good=flags),
     event(ev.ModelRenewed, renewal=st.integers(1, 3)),
     event(ev.TimerFired, timer=st.sampled_from(ev.Timer), number=numbers),
 )
 
 
-def lives(happenings: list[Event]) -> list[tuple[Call, Event, Call, tuple[Effect, ...]]]:
+def lives(happenings: list[Event], policy: Policy) -> list[tuple[Call, Event, Call, tuple[Effect, ...]]]:
     """Every step of a call to which these things happen; impossible ones are left out."""
     call, _ = answer(SID, CALLER, US, 0.0)
     steps = []
     for happening in [ev.StreamStarted(at=0.0, leg=1), *happenings]:
         try:
-            after, effects = step(call, happening, POLICY)
+            after, effects = step(call, happening, policy)
         except ImpossibleEvent:
             continue
         steps.append((call, happening, after, effects))
@@ -63,10 +68,10 @@ def lives(happenings: list[Event]) -> list[tuple[Call, Event, Call, tuple[Effect
 
 
 @settings(max_examples=600)
-@given(st.lists(events, max_size=60))
-def test_whatever_happens_the_laws_hold(happenings: list[Event]):
+@given(st.lists(events, max_size=60), policies)
+def test_whatever_happens_the_laws_hold(happenings: list[Event], policy: Policy):
     dialled: list[int] = []
-    for before, _, after, effects in lives(happenings):
+    for before, _, after, effects in lives(happenings, policy):
         documents = [e for e in effects if isinstance(e, ev.Document)]
         assert len(documents) <= 1
         # One attempt, one order to dial it.
@@ -84,21 +89,22 @@ def test_whatever_happens_the_laws_hold(happenings: list[Event]):
             assert before.phase in (Phase.PARTING, Phase.CLOSING) or after.phase is Phase.ENDED
         # Whoever leaves the bot is given to somebody.
         if before.phase in BOT_PHASES and after.phase not in (*BOT_PHASES, Phase.ENDED):
-            assert documents or after.attempts[-1].failsafe
+            asks = policy.rescue and after.phase in (Phase.RESCUE, Phase.REDIRECTING)
+            assert documents or asks or after.attempts[-1].failsafe
         # Every answer to a webhook is something the caller hears, or the end.
         assert standing_document(after) is not None
         # No loop.
         assert len(after.handoffs) <= POLICY.max_hops + after.leg + len(happenings)
-        assert after.leg <= 1 + len(POLICY.nobody)
+        assert after.leg <= 1 + len(POLICY.nobody) + BOT_RESCUES
         assert after.nobody <= len(after.handoffs)
 
 
 @settings(max_examples=200)
-@given(st.lists(events, max_size=40))
-def test_a_fact_told_twice_is_done_once(happenings: list[Event]):
-    for _, happening, after, effects in lives(happenings):
+@given(st.lists(events, max_size=40), policies)
+def test_a_fact_told_twice_is_done_once(happenings: list[Event], policy: Policy):
+    for _, happening, after, effects in lives(happenings, policy):
         try:
-            _, again = step(after, happening, POLICY)
+            _, again = step(after, happening, policy)
         except ImpossibleEvent:
             continue
         if any(isinstance(effect, ev.DialPerson | ev.ConnectBot | ev.TakeMessage) for effect in effects):
@@ -106,19 +112,19 @@ def test_a_fact_told_twice_is_done_once(happenings: list[Event]):
 
 
 @settings(max_examples=200)
-@given(st.lists(events, max_size=40))
-def test_outcomes_are_never_rewritten(happenings: list[Event]):
-    for before, _, after, _ in lives(happenings):
+@given(st.lists(events, max_size=40), policies)
+def test_outcomes_are_never_rewritten(happenings: list[Event], policy: Policy):
+    for before, _, after, _ in lives(happenings, policy):
         for old, new in zip(before.attempts, after.attempts, strict=False):
             if old.outcome is not None:
                 assert new == old
 
 
 @settings(max_examples=200)
-@given(st.lists(events, max_size=40))
-def test_every_wait_has_an_end(happenings: list[Event]):
+@given(st.lists(events, max_size=40), policies)
+def test_every_wait_has_an_end(happenings: list[Event], policy: Policy):
     waits = {Phase.LEAVING, Phase.REDIRECTING, Phase.RINGING, Phase.PERSON, Phase.VOICEMAIL,
-             Phase.FAILSAFE, Phase.PARTING, Phase.CLOSING}  # fmt: skip
-    for before, _, after, effects in lives(happenings):
+             Phase.FAILSAFE, Phase.RESCUE, Phase.PARTING, Phase.CLOSING}  # fmt: skip
+    for before, _, after, effects in lives(happenings, policy):
         if after.phase is not before.phase and after.phase in waits:
             assert any(isinstance(effect, ev.StartTimer) for effect in effects), (before.phase, after.phase)

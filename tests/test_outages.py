@@ -19,7 +19,7 @@ from bot import events as ev
 from bot.call import Call, Phase
 from bot.ledger import Entry, Ledger, LedgerError, Line, Record, Stored
 from bot.switchboard import Switchboard
-from bot.tokens import StreamTokens
+from bot.tokens import Seal, StreamTokens
 from bot.twiml import Addresses
 
 CALL = Call("CA1", "+12025550199", "+12025550100", 0.5)
@@ -381,6 +381,7 @@ async def test_a_call_is_put_through_while_the_database_is_gone_and_its_record_i
         telephony=telephony,
         addresses=Addresses("https://bot.example"),
         tokens=StreamTokens.from_auth_token("secret"),
+        seal=Seal.from_auth_token("secret", "callback"),
         places=10,
     )
 
@@ -396,7 +397,7 @@ async def test_a_call_is_put_through_while_the_database_is_gone_and_its_record_i
     await session.apply(fact(ev.HandoffRequested, target="desk"))
     await session.apply(fact(ev.GoodbyeHeard, handoff=1))
     await until(lambda: session.call.phase is Phase.RINGING)
-    session.keep_conversation([{"role": "user", "content": "A person, please."}])
+    session.keep_conversation([{"role": "user", "content": "A person, please."}], 1)
     busy = fact(ev.DialEnded, attempt=1, status="busy", bridged=False)
     second = await board.once(SID, "/twilio/handoff/dialed 2", lambda: board.answer_callback(SID, CALLER, US, busy))
     assert "+442079460102" in second

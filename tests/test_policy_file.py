@@ -18,7 +18,7 @@ targets:
     numbers:
       - "+442079460101"
 default: desk
-failsafe: desk
+failsafe_target: desk
 """
 
 
@@ -62,7 +62,7 @@ targets:
     mode: screened
     caller_id: "+442079460100"
 default: sales
-failsafe: sales
+failsafe_target: sales
 nobody: [bot, bot, voicemail]
 voicemail: {greeting: Speak., max_seconds: 60}
 goodbye: {line: Bye., seconds: 4, barge_in: stay}
@@ -183,7 +183,7 @@ BROKEN = {
         "e.g. `front_desk`",
     ),
     "no targets": (
-        "targets: {}\ndefault: desk\nfailsafe: desk",
+        "targets: {}\ndefault: desk\nfailsafe_target: desk",
         1,
         "`targets` is empty",
         "at least one target",
@@ -195,16 +195,22 @@ BROKEN = {
         "did you mean `desk`?",
     ),
     "a failsafe that does not exist": (
-        SMALLEST.replace("failsafe: desk", "failsafe: nobody"),
+        SMALLEST.replace("failsafe_target: desk", "failsafe_target: nobody"),
         7,
-        "`failsafe` is `nobody`",
+        "`failsafe_target` is `nobody`",
         "there is: `desk`",
     ),
-    "no failsafe": (
-        SMALLEST.replace("failsafe: desk\n", ""),
-        1,
-        "`failsafe` is missing",
-        "Twilio dials",
+    "a target as the kind of failsafe": (
+        SMALLEST + "failsafe: desk",
+        8,
+        "`failsafe` is `desk`, a target",
+        "write `failsafe_target: desk`",
+    ),
+    "a kind of failsafe that there is not": (
+        SMALLEST + "failsafe: robot",
+        8,
+        "`failsafe` cannot be `robot`",
+        "rescue",
     ),
     "a road without an end": (
         SMALLEST + "nobody: [bot]",

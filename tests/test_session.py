@@ -15,8 +15,10 @@ from bot.ledger import Ledger
 from bot.session import Session
 from bot.switchboard import Switchboard
 from bot.telephony import Ambiguous, CallGone, Refused
-from bot.tokens import StreamTokens
+from bot.tokens import Seal, StreamTokens
 from bot.twiml import Addresses
+
+SEAL = Seal.from_auth_token("secret", "callback")
 
 
 @pytest.fixture
@@ -39,6 +41,7 @@ def switchboard(ledger: Ledger, telephony: ScriptedTelephony) -> Switchboard:
         addresses=Addresses("https://bot.example"),
         places=10,
         tokens=StreamTokens.from_auth_token("secret"),
+        seal=SEAL,
     )
 
 
@@ -203,7 +206,7 @@ async def test_a_call_goes_on_when_its_record_cannot_be_kept(board, ledger, tele
 
 async def test_another_process_knows_the_call_and_its_conversation(board, ledger, telephony):
     session, _ = await with_bot(board)
-    session.keep_conversation([{"role": "user", "content": "My order is late."}])
+    session.keep_conversation([{"role": "user", "content": "My order is late."}], 1)
     session.add_line("caller", "My order is late.", 2000.0)
     await session.apply(fact(ev.HandoffRequested, target="desk"))
     other = switchboard(ledger, telephony)

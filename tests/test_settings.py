@@ -276,7 +276,7 @@ def test_everything_that_is_right_comes_together():
 
 def test_mistakes_in_the_environment_the_policy_and_the_pipeline_are_told_together(tmp_path):
     policy, pipeline = tmp_path / "who.yaml", tmp_path / "shop.yaml"
-    policy.write_text("targets: {}\ndefault: desk\nfailsafe: ${DESK}\n")
+    policy.write_text("targets: {}\ndefault: desk\nfailsafe_target: ${DESK}\n")
     pipeline.write_text("instructions: x\nvoice: marine\n")
     environ = {**NEEDED, "HANDOFF_POLICY": str(policy), "PIPELINE": str(pipeline), "PORT": "x"}
     del environ["OPENAI_API_KEY"]
@@ -294,7 +294,7 @@ def test_mistakes_in_the_environment_the_policy_and_the_pipeline_are_told_togeth
 def test_a_file_can_use_what_stands_in_the_environment_file(tmp_path):
     (tmp_path / ".env").write_text("DESK=+442079460101\n")
     (tmp_path / "handoff.yaml").write_text(
-        "targets: {desk: {description: x, numbers: ['${DESK}']}}\ndefault: desk\nfailsafe: desk\n"
+        "targets: {desk: {description: x, numbers: ['${DESK}']}}\ndefault: desk\nfailsafe_target: desk\n"
     )
     environ = NEEDED | {"HANDOFF_POLICY": str(tmp_path / "handoff.yaml")}
     policy = load_all(environ, tmp_path / ".env").policy

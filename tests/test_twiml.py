@@ -12,9 +12,17 @@ from bot import events as ev
 from bot import twiml
 from bot.briefing import for_person, for_returning_bot
 from bot.call import Call
-from bot.routing import Policy, allowed_numbers
+from bot.carried import Carried
+from bot.routing import Number, Policy, allowed_numbers
+from bot.tokens import Seal
 
 AT = twiml.Addresses("https://bot.example")
+RESCUED = dataclasses.replace(POLICY, rescue=True)
+
+
+def url(tail: str) -> str:
+    """An address of ours, as it stands in a document."""
+    return f"https://bot.example/twilio/{tail}#ct=1000&rt=5000&tt=14000&rc=3&rp=5xx,ct,rt"
 
 
 def xml(order: ev.Document, call: Call, policy: Policy = POLICY) -> ElementTree.Element:
@@ -33,14 +41,31 @@ def test_the_opening_document_opens_the_stream_with_its_token():
     assert parameters == {"token": "t0k3n"}
 
 
-def test_a_vanished_server_means_a_person():
+def test_a_vanished_server_means_a_person_and_then_the_recorder():
     document = xml(ev.ConnectBot(1), Story().call)
-    connect, dial = list(document)
-    assert (connect.tag, dial.tag) == ("Connect", "Dial")
+    connect, dial, say, record, hang_up = list(document)
+    assert [connect.tag, dial.tag, say.tag, record.tag, hang_up.tag] == ["Connect", "Dial", "Say", "Record", "Hangup"]
+    assert record.get("action") == url("voicemail?failsafe=1")
     assert connect.get("action") is None  # so Twilio goes on to the next verb
     assert dial.get("action") is None  # so it needs no server of ours
     assert [n.text for n in dial.findall("Number")] == ["+442079460101", "+442079460102"]
     assert dial.get("timeout") == "25"
+
+
+def test_where_several_processes_answer_a_vanished_one_means_a_question_to_any_of_them():
+    connect, redirect = list(xml(ev.ConnectBot(2), Story(RESCUED).call, RESCUED))
+    assert (connect.tag, redirect.tag) == ("Connect", "Redirect")
+    assert redirect.text == url("rescue?leg=2")
+
+
+def test_the_longest_document_fits_into_a_redirect():
+    numbers = tuple(Number(f"+4420794601{n:02}", 20) for n in range(30))
+    billing = dataclasses.replace(POLICY.targets["billing"], key="k" * 60, numbers=numbers, caller_id="+442079460199")
+    policy = dataclasses.replace(POLICY, targets={**POLICY.targets, "k" * 60: billing})
+    call = dataclasses.replace(Story(policy).ringing("k" * 60).call, caller="sip:" + "c" * 200, called="d" * 200)
+    state = Carried.of(call).seal(call.sid, Seal.from_auth_token("secret", "callback"))
+    at = twiml.Addresses("https://" + "b" * 60 + ".example", state)
+    assert len(twiml.document(ev.DialPerson(1), call, policy, at)) < twiml.INLINE_LIMIT
 
 
 def test_an_http_address_opens_a_plain_socket():
@@ -50,20 +75,20 @@ def test_an_http_address_opens_a_plain_socket():
 def test_a_dial_tells_of_its_end_and_of_each_step_of_the_person_s_leg():
     dial = xml(ev.DialPerson(1), Story().ringing().call).find("Dial")
     assert dial is not None
-    assert dial.get("action") == "https://bot.example/twilio/handoff/dialed?attempt=1"
+    assert dial.get("action") == url("handoff/dialed?attempt=1")
     assert dial.get("timeout") == "20"
     number = dial.find("Number")
     assert number is not None
     assert number.text == "+442079460101"
     assert number.get("url") is None
-    assert number.get("statusCallback") == "https://bot.example/twilio/handoff/progress?attempt=1"
+    assert number.get("statusCallback") == url("handoff/progress?attempt=1")
     assert number.get("statusCallbackEvent") == "initiated ringing answered completed"
 
 
 def test_a_screened_target_is_whispered_to():
     number = xml(ev.DialPerson(1), Story().ringing("billing").call).find("Dial/Number")
     assert number is not None
-    assert number.get("url") == "https://bot.example/twilio/handoff/whisper?attempt=1"
+    assert number.get("url") == url("handoff/whisper?attempt=1")
 
 
 def test_the_operator_s_caller_id_is_shown():
@@ -78,7 +103,7 @@ def test_the_recorder_greets_and_tells_where_the_message_is():
     document = xml(ev.TakeMessage(), Story().ringing(None).call)
     say, record, hangup = list(document)
     assert (say.text, record.tag, hangup.tag) == ("Please leave a message.", "Record", "Hangup")
-    assert record.get("action") == "https://bot.example/twilio/voicemail"
+    assert record.get("action") == url("voicemail")
     assert record.get("maxLength") == "60"
 
 
@@ -86,7 +111,7 @@ def test_a_whisper_without_the_key_does_not_connect():
     document = ElementTree.fromstring(twiml.whisper("A caller.", 1, AT))
     gather, hangup = list(document)
     assert (gather.tag, hangup.tag) == ("Gather", "Hangup")
-    assert gather.get("action") == "https://bot.example/twilio/handoff/key?attempt=1"
+    assert gather.get("action") == url("handoff/key?attempt=1")
     assert gather.get("numDigits") == "1"
     assert not list(ElementTree.fromstring(twiml.connect_person()))
     assert ElementTree.fromstring(twiml.decline_person()).find("Hangup") is not None

@@ -10,6 +10,7 @@ from loguru import logger
 
 from bot import briefing, twiml
 from bot.events import (
+    CallEnded,
     DialEnded,
     Event,
     ImpossibleEvent,
@@ -20,6 +21,7 @@ from bot.events import (
     PersonLegEnded,
 )
 from bot.line import Line
+from bot.session import Session
 from bot.signatures import Signatures
 from bot.start import read_start
 
@@ -27,8 +29,13 @@ _SETTINGS_HEADER = "x-twilio-webhooks-signature-settings"
 _RETRY_HEADER = "i-twilio-idempotency-token"
 _LONGEST_TOKEN = 200
 _LONGEST_FORM = 64 * 1024
+_ENDED = ("completed", "busy", "failed", "no-answer", "canceled")
+"""What `CallStatus` is of a leg that is over (Twilio: Call resource)."""
 
 Attempt = Annotated[int, Query(ge=0)]
+Leg = Annotated[int, Query(ge=1)]
+State = Annotated[str, Query(max_length=1000)]
+"""What the address carries of its call; see `bot.carried`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,29 +90,40 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
         with logger.contextualize(call_sid=webhook.call_sid):
             return _xml(await switchboard.once(webhook.call_sid, webhook.retry_token, document))
 
-    async def answer(webhook: Webhook, event: Event) -> Response:
+    async def answer(webhook: Webhook, event: Event, state: str) -> Response:
         caller, called = webhook.form.get("From", ""), webhook.form.get("To", "")
         sid = webhook.call_sid
-        return await control(webhook, lambda: switchboard.answer_callback(sid, caller, called, event))
+        return await control(webhook, lambda: switchboard.answer_callback(sid, caller, called, event, state))
 
-    async def tell(webhook: Webhook, event: Event) -> None:
+    async def tell(webhook: Webhook, event: Event, state: str) -> Session | None:
         """Apply a fact whose webhook wants no document of the caller's."""
         with logger.contextualize(call_sid=webhook.call_sid):
-            session = await switchboard.find(webhook.call_sid)
-            if session is None:
-                return
-            try:
-                await session.apply(event)
-            except ImpossibleEvent as error:
-                logger.warning("{}", error)
+            session = await switchboard.find(webhook.call_sid, state)
+            if session is not None:
+                try:
+                    await session.apply(event)
+                except ImpossibleEvent as error:
+                    logger.warning("{}", error)
+            return session
 
     @router.post("/voice")
     async def voice(webhook: Webhook = signed_by_twilio) -> Response:
         caller, called = webhook.form.get("From", ""), webhook.form.get("To", "")
         return await control(webhook, lambda: switchboard.answer_call(webhook.call_sid, caller, called))
 
+    @router.post("/rescue")
+    async def rescue(leg: Leg, state: State = "", webhook: Webhook = signed_by_twilio) -> Response:
+        caller, called = webhook.form.get("From", ""), webhook.form.get("To", "")
+        return await control(webhook, lambda: switchboard.rescue(webhook.call_sid, caller, called, leg, state))
+
+    @router.post("/status")
+    async def status(webhook: Webhook = signed_by_twilio) -> Response:
+        if webhook.form.get("CallStatus") in _ENDED:
+            await tell(webhook, CallEnded(at=switchboard.now()), "")
+        return Response(status_code=204)
+
     @router.post("/handoff/dialed")
-    async def dialed(attempt: Attempt, webhook: Webhook = signed_by_twilio) -> Response:
+    async def dialed(attempt: Attempt, state: State = "", webhook: Webhook = signed_by_twilio) -> Response:
         form = webhook.form
         status = form.get("DialCallStatus", "")
         bridged = form.get("DialBridged", "true" if status in ("completed", "answered") else "")
@@ -117,50 +135,49 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
             caller_gone=form.get("CallStatus") == "completed",
             code=webhook.number("ErrorCode") or None,
         )
-        return await answer(webhook, event)
+        return await answer(webhook, event, state)
 
     @router.post("/handoff/progress")
-    async def progress(attempt: Attempt, webhook: Webhook = signed_by_twilio) -> Response:
+    async def progress(attempt: Attempt, state: State = "", webhook: Webhook = signed_by_twilio) -> Response:
         now = switchboard.now()
-        match webhook.form.get("CallStatus"):
-            case "in-progress" | "answered":
-                await tell(webhook, PersonAnswered(at=now, attempt=attempt))
-            case "completed" | "busy" | "failed" | "no-answer" | "canceled":
-                await tell(webhook, PersonLegEnded(at=now, attempt=attempt))
-            case _:
-                pass
+        leg_status = webhook.form.get("CallStatus")
+        if leg_status in ("in-progress", "answered"):
+            await tell(webhook, PersonAnswered(at=now, attempt=attempt), state)
+        elif leg_status in _ENDED:
+            event = PersonLegEnded(at=now, attempt=attempt, talked=leg_status == "completed")
+            await tell(webhook, event, state)
         return Response(status_code=204)
 
     @router.post("/handoff/whisper")
-    async def whisper(attempt: Attempt, webhook: Webhook = signed_by_twilio) -> Response:
+    async def whisper(attempt: Attempt, state: State = "", webhook: Webhook = signed_by_twilio) -> Response:
         async def document() -> str:
-            await tell(webhook, PersonAnswered(at=switchboard.now(), attempt=attempt))
-            session = await switchboard.find(webhook.call_sid)
+            session = await tell(webhook, PersonAnswered(at=switchboard.now(), attempt=attempt), state)
             if session is None or not session.call.handoffs:
                 return twiml.decline_person()
-            return twiml.whisper(briefing.for_person(session.call), attempt, switchboard.addresses)
+            return twiml.whisper(briefing.for_person(session.call), attempt, switchboard.addresses(session.call))
 
         return await control(webhook, document)
 
     @router.post("/handoff/key")
-    async def key(attempt: Attempt, webhook: Webhook = signed_by_twilio) -> Response:
+    async def key(attempt: Attempt, state: State = "", webhook: Webhook = signed_by_twilio) -> Response:
         async def document() -> str:
             if webhook.form.get("Digits") == "1":
-                await tell(webhook, PersonAccepted(at=switchboard.now(), attempt=attempt))
+                await tell(webhook, PersonAccepted(at=switchboard.now(), attempt=attempt), state)
                 return twiml.connect_person()
-            await tell(webhook, PersonDeclined(at=switchboard.now(), attempt=attempt))
+            await tell(webhook, PersonDeclined(at=switchboard.now(), attempt=attempt), state)
             return twiml.decline_person()
 
         return await control(webhook, document)
 
     @router.post("/voicemail")
-    async def voicemail(webhook: Webhook = signed_by_twilio) -> Response:
+    async def voicemail(state: State = "", failsafe: bool = False, webhook: Webhook = signed_by_twilio) -> Response:
         event = MessageRecorded(
             at=switchboard.now(),
             url=webhook.form.get("RecordingUrl", ""),
             seconds=webhook.number("RecordingDuration"),
+            failsafe=failsafe,
         )
-        return await answer(webhook, event)
+        return await answer(webhook, event, state)
 
     @router.websocket("/media")
     async def media(websocket: WebSocket) -> None:
