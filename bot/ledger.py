@@ -17,10 +17,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import database
-from bot.call import Call
+from bot.call import BOT_PHASES, Call, Phase
 from bot.loop_thread import LoopThread
-from bot.record import CALL, Entry, LedgerError, Line, Record, Role, Stored, event_from
-from bot.tables import ANSWERS, CALLS, JOURNAL, TRANSCRIPT
+from bot.record import CALL, Entry, LedgerError, Line, Record, Role, Stored, Switch, Traffic, event_from
+from bot.tables import ANSWERS, CALLS, JOURNAL, SWITCHES, TRANSCRIPT
 from bot.writer import Writer
 from bot.writings import Answered, Begin, Note, Outcome, Said, Step, Talked
 
@@ -229,6 +229,62 @@ class Ledger:
         """Everything that is kept of a call; None for one that is not in the record."""
         await self._writer.settle(sid)
         return await self._writer.read(lambda connection: _record(connection, sid), patiently=True)
+
+    @_to_its_end
+    async def quiet(self, since: float, *, limit: int = 50) -> list[str]:
+        """The CallSids of calls without an end of which nothing was written since then, oldest first.
+
+        Args:
+            since: Unix seconds.
+            limit: The most that are wanted.
+        """
+        heard = sa.select(JOURNAL.c.id).where(JOURNAL.c.call_sid == CALLS.c.sid, JOURNAL.c.at >= since)
+        said = sa.select(TRANSCRIPT.c.id).where(TRANSCRIPT.c.call_sid == CALLS.c.sid, TRANSCRIPT.c.at >= since)
+        wanted = sa.select(CALLS.c.sid).where(CALLS.c.ended_at.is_(None), CALLS.c.started_at < since)
+        wanted = wanted.where(~heard.exists(), ~said.exists()).order_by(CALLS.c.started_at).limit(limit)
+
+        async def read(connection: AsyncConnection) -> list[str]:
+            return [*(await connection.execute(wanted)).scalars()]
+
+        return await self._writer.read(read)
+
+    @_to_its_end
+    async def traffic(self, switch: str, *, caller: str | None, since: float, together: bool) -> Traffic:
+        """What all processes' calls are at.
+
+        Args:
+            switch: The name of the switch that is asked for.
+            caller: The number whose calls are to be counted; None for no number.
+            since: Only calls of the caller that began later. Unix seconds.
+            together: Whether to count the calls with a bot.
+        """
+        turned = sa.select(SWITCHES.c.on, SWITCHES.c.reason, SWITCHES.c.at).where(SWITCHES.c.name == switch)
+        count = sa.select(sa.func.count()).select_from(CALLS)
+        with_bot = count.where(CALLS.c.ended_at.is_(None), CALLS.c.phase.in_((Phase.CONNECTING, *BOT_PHASES)))
+        of_caller = count.where(CALLS.c.caller == caller, CALLS.c.started_at > since)
+
+        async def read(connection: AsyncConnection) -> Traffic:
+            row = (await connection.execute(turned)).one_or_none()
+            return Traffic(
+                Switch(row.on, row.reason, row.at) if row else None,
+                (await connection.execute(with_bot)).scalar_one() if together else 0,
+                (await connection.execute(of_caller)).scalar_one() if caller is not None else 0,
+            )
+
+        return await self._writer.read(read)
+
+    @_to_its_end
+    async def turn(self, name: str, switch: Switch) -> None:
+        """Turn a switch for all processes. Unlike what happens to calls, this is not spooled."""
+        values = {"on": switch.on, "reason": switch.reason, "at": switch.at}
+        older = sa.update(SWITCHES).where(SWITCHES.c.name == name, SWITCHES.c.at <= switch.at).values(**values)
+        known = sa.select(SWITCHES.c.name).where(SWITCHES.c.name == name)
+
+        async def turn(connection: AsyncConnection) -> None:
+            if (await connection.execute(older)).rowcount == 0 and (await connection.execute(known)).first() is None:
+                await connection.execute(sa.insert(SWITCHES).values(name=name, **values))
+
+        await self._writer.read(turn)
 
     async def _find_answer(self, sid: str, token: str) -> str | None:
         wanted = sa.select(ANSWERS.c.document).where(ANSWERS.c.call_sid == sid, ANSWERS.c.token == token)

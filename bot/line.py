@@ -1,5 +1,6 @@
 """One line of the business: everything that the calls on it share, composed from its configuration."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,14 +9,17 @@ from fastapi import WebSocket
 from loguru import logger
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 
+from bot.admission import Admission, Limits
 from bot.anteroom import Anteroom
 from bot.conversation import Conversation
 from bot.events import ImpossibleEvent, StreamEnded, StreamStarted
 from bot.ledger import Ledger
+from bot.metrics import Metrics
 from bot.routing import Policy
 from bot.session import Session
 from bot.settings import Configuration, Settings
 from bot.start import Start
+from bot.sweeper import Sweeper
 from bot.switchboard import Switchboard
 from bot.telephony import TwilioTelephony
 from bot.tokens import Seal, StreamTokens
@@ -39,6 +43,8 @@ class Line:
     switchboard: Switchboard
     tools: ToolsSchema
     anteroom: Anteroom
+    admission: Admission
+    metrics: Metrics
 
     async def converse(self, websocket: WebSocket, start: Start) -> bool:
         """Put the bot on a media stream until the stream ends.
@@ -109,6 +115,9 @@ async def open_line(configuration: Configuration) -> AsyncIterator[Line]:
         return build_leg(configuration.pipeline, credentials, tools)
 
     anteroom = Anteroom(build, places=PREPARED_AT_ONCE)
+    limits = Limits(settings.max_calls, settings.max_calls_together, settings.max_calls_per_caller, settings.outage)
+    admission = Admission(ledger, limits)
+    metrics = Metrics(live=lambda phase: switchboard.live_in(phase), spooled=lambda: ledger.spooled)
     switchboard = Switchboard(
         policy=configuration.policy,
         ledger=ledger,
@@ -116,12 +125,17 @@ async def open_line(configuration: Configuration) -> AsyncIterator[Line]:
         addresses=Addresses(settings.public_url),
         tokens=StreamTokens.from_auth_token(auth_token),
         seal=Seal.from_auth_token(auth_token, "callback"),
-        places=settings.max_calls,
+        admission=admission,
+        observer=metrics,
         on_stream_expected=anteroom.prepare,
     )
+    sweeping = asyncio.create_task(Sweeper(switchboard, telephony).run())
     try:
-        yield Line(settings, configuration.policy, configuration.pipeline, switchboard, tools, anteroom)
+        yield Line(
+            settings, configuration.policy, configuration.pipeline, switchboard, tools, anteroom, admission, metrics
+        )
     finally:
+        sweeping.cancel()
         await anteroom.close()
         await switchboard.close()
         await telephony.close()

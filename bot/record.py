@@ -108,6 +108,30 @@ class Record:
     """In the order of speaking: a caller's words are written down after the bot has begun to answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Something that an operator turned on or off, for all processes."""
+
+    on: bool
+    reason: str
+    at: float
+    """When it was turned. Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What all processes' calls are at now."""
+
+    switch: Switch | None
+    """As it was last turned; None when it never was."""
+
+    with_bot: int
+    """Calls that are with a bot, or on the way to one; 0 where it was not asked for."""
+
+    of_caller: int
+    """Calls that the caller began; 0 where it was not asked for."""
+
+
 def encodable(text: str) -> str:
     """The text without halves of surrogate pairs, which no encoding takes."""
     return text.encode("utf-8", "replace").decode()

@@ -48,7 +48,8 @@ from bot.timers import Timers
 LEDGER_SECONDS = 2.0
 """The longest a step waits for the record, spool and all. Past it the call goes on without."""
 
-_ENDED_STATUSES = {"completed", "busy", "failed", "no-answer", "canceled"}
+ENDED_STATUSES = {"completed", "busy", "failed", "no-answer", "canceled"}
+"""What Twilio calls a call that is over (Twilio: Call resource, `Status`)."""
 
 
 class Conversation(Protocol):
@@ -83,6 +84,7 @@ class Session:
         telephony: Telephony,
         render: Callable[[Document, Call], str],
         clock: Callable[[], float],
+        on_step: Callable[[Call, Call, Event], None],
         on_end: Callable[["Session"], None],
     ) -> None:
         """Take a call as the ledger has it.
@@ -95,6 +97,7 @@ class Session:
             telephony: Twilio's REST.
             render: A document as TwiML.
             clock: Unix seconds.
+            on_step: Told of each step that was made here: the call before and after it, and the event.
             on_end: Told once, when the call has ended.
         """
         self.call = call
@@ -107,6 +110,7 @@ class Session:
         self._telephony = telephony
         self._render = render
         self._clock = clock
+        self._on_step = on_step
         self._on_end = on_end
         self._not_kept: list[Event] = []
         """Facts that the record may not have when another process goes on with the call: those in the spool, and those
@@ -148,6 +152,11 @@ class Session:
         """That pipeline is over."""
         if self._conversation is conversation:
             self._conversation = None
+
+    @property
+    def talks(self) -> bool:
+        """Whether a pipeline of this process carries the call."""
+        return self._conversation is not None
 
     def begin(self, effects: tuple[Effect, ...]) -> Document:
         """Carry out the orders that came with the call itself. Returns the document that answers the voice webhook."""
@@ -238,6 +247,7 @@ class Session:
                 self._not_kept.append(event)
                 ours = True
             if ours:
+                self._on_step(self.call, call, event)
                 self.call = call
                 return effects
 
@@ -334,7 +344,7 @@ class Session:
 
     async def _ask_twilio(self) -> None:
         try:
-            ended = await self._telephony.status(self.sid) in _ENDED_STATUSES
+            ended = await self._telephony.status(self.sid) in ENDED_STATUSES
         except CallGone:
             ended = True
         except TelephonyError as error:

@@ -199,6 +199,15 @@ class Settings(BaseModel):
     max_calls: int = Field(default=60, ge=1)
     """How many calls the bot takes at once in this process. Further callers are put through to the failsafe target."""
 
+    max_calls_together: int | None = Field(default=None, ge=1)
+    """How many calls the bots of all processes on one database take at once. Without it, each process's own cap."""
+
+    max_calls_per_caller: int | None = Field(default=None, ge=1)
+    """How many calls from one number the bot takes within an hour. Without it, any number."""
+
+    outage: bool = False
+    """Whether every new call goes straight to a person. `PUT /api/outage` does it without a restart."""
+
     drain_seconds: int = Field(default=600, ge=0)
     """How long live calls may go on after the process was told to end. Seconds."""
 

@@ -4,9 +4,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Protocol
 
 from loguru import logger
 
+from bot.admission import Admission
 from bot.call import BOT_PHASES, By, Call, Phase
 from bot.carried import Carried
 from bot.events import ConnectBot, Document, Event, HandoffRequested, HangUp, RescueAsked, StreamStarted
@@ -17,6 +19,16 @@ from bot.session import LEDGER_SECONDS, Session
 from bot.telephony import Telephony
 from bot.tokens import Seal, StreamTokens
 from bot.twiml import Addresses, document
+
+
+class Observer(Protocol):
+    """Whoever wants to know what happens to calls. It waits for nothing and raises nothing."""
+
+    def began(self, call: Call) -> None:
+        """A call came in."""
+
+    def stepped(self, before: Call, after: Call, event: Event) -> None:
+        """A step of a call was made here."""
 
 
 class Switchboard:
@@ -31,7 +43,8 @@ class Switchboard:
         addresses: Addresses,
         tokens: StreamTokens,
         seal: Seal,
-        places: int,
+        admission: Admission,
+        observer: Observer | None = None,
         on_stream_expected: Callable[[str, int], None] = lambda sid, leg: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -44,7 +57,8 @@ class Switchboard:
             addresses: Our own addresses as Twilio sees them.
             tokens: The maker of stream tokens.
             seal: Of what the addresses of callbacks carry.
-            places: How many calls the bot takes at once. Further ones go to a person.
+            admission: Who decides whether the bot takes one more call.
+            observer: Told of what happens to calls.
             on_stream_expected: Told of the CallSid and leg of a stream that Twilio is about to open.
             clock: Unix seconds.
         """
@@ -54,7 +68,8 @@ class Switchboard:
         self._telephony = telephony
         self._tokens = tokens
         self._seal = seal
-        self._places = places
+        self._admission = admission
+        self._observer = observer
         self._on_stream_expected = on_stream_expected
         self._clock = clock
         self._sessions: dict[str, Session] = {}
@@ -70,6 +85,14 @@ class Switchboard:
     def now(self) -> float:
         """Unix seconds, on the switchboard's clock."""
         return self._clock()
+
+    def holds(self, sid: str) -> bool:
+        """Whether this process knows of the call."""
+        return sid in self._sessions
+
+    def live_in(self, phase: Phase) -> int:
+        """How many of them are in this phase."""
+        return sum(session.call.phase is phase for session in self._sessions.values())
 
     async def answer_call(self, sid: str, caller: str, called: str) -> str:
         """A call comes in. Returns the TwiML that connects it with the bot, or with a person when the bot takes none.
@@ -107,7 +130,7 @@ class Switchboard:
     async def rescue(self, sid: str, caller: str, called: str, leg: int, state: str) -> str:
         """Twilio asks what to do with a caller whose stream of this leg is gone. Returns TwiML."""
         session = await self.find(sid, state)
-        closed = self._closed(session) or ""
+        closed = await self._admission.closed_to_all(None, self.now()) or self._closed_here(session) or ""
         event = RescueAsked(at=self.now(), leg=leg, closed=closed)
         logger.warning("a caller without a stream is taken back")
         return await self.answer_callback(sid, caller, called, event, state)
@@ -207,30 +230,33 @@ class Switchboard:
         await asyncio.gather(*(session.close() for session in self._sessions.values()))
 
     async def _open(self, sid: str, caller: str, called: str) -> str:
-        if closed := self._closed():
+        closed = await self._admission.closed_to_all(caller, self.now())
+        if (session := self._sessions.get(sid)) is not None:  # asked twice at once
+            return self._render(standing_document(session.call), session.call)
+        if closed := self._closed_here() or closed:
             logger.warning("the bot does not take this call: {}", closed)
             call, effects = answer_without_bot(sid, caller, called, self.now(), self.policy, closed)
         else:
             call, effects = answer(sid, caller, called, self.now())
+        session = self._take(call, 1)  # at once: its place is taken, whatever the record takes
+        if self._observer is not None:
+            self._observer.began(call)
         try:
             async with asyncio.timeout(LEDGER_SECONDS):
                 await self.ledger.add(call, Entry(call.started_at, "CallAnswered", {}, call.phase, True))
         except (LedgerError, TimeoutError) as error:
             logger.error("the record is not kept, the call goes on: {!r}", error)
-        session = self._sessions.get(sid) or self._take(call, 1)
         document = session.begin(effects)
         logger.info("a call comes in")
-        return self._render(document, session.call)
+        return self._render(document, call)
 
-    def _closed(self, taken: Session | None = None) -> str | None:
-        """Why the bot takes no more calls (or, of those that it knows, not this one), if it does not."""
+    def _closed_here(self, taken: Session | None = None) -> str | None:
+        """Why the bot of this process takes no more calls (or, of those that it knows, not this one), if so."""
         if self.draining:
             return "the bot's server is being replaced"
         with_bot = (Phase.CONNECTING, *BOT_PHASES)
         talking = sum(session.call.phase in with_bot for session in self._sessions.values() if session is not taken)
-        if talking >= self._places:
-            return f"the bot is in {talking} calls already"
-        return None
+        return self._admission.closed_here(talking)
 
     def _take(self, call: Call, version: int) -> Session:
         session = Session(
@@ -241,11 +267,24 @@ class Switchboard:
             telephony=self._telephony,
             render=self._render,
             clock=self._clock,
+            on_step=self._observer.stepped if self._observer else lambda before, after, event: None,
             on_end=self._forget,
         )
         if call.phase is not Phase.ENDED:
             self._sessions[call.sid] = session
         return session
+
+    async def forget_ended(self) -> None:
+        """Let go of calls that another process has ended: those that no stream of ours carries.
+
+        Raises:
+            LedgerError: The record cannot be read.
+        """
+        for session in [session for session in self._sessions.values() if not session.talks]:
+            stored = await self.ledger.load(session.sid)
+            if stored is not None and stored.call.phase is Phase.ENDED and not self.ledger.behind(session.sid):
+                await session.close()
+                self._forget(session)
 
     def _forget(self, session: Session) -> None:
         self._sessions.pop(session.sid, None)

@@ -1,7 +1,8 @@
 """The tables of the record. What `bot/migrations/` makes of an empty database is exactly this; a test holds it.
 
 `calls` has one row per call, the whole pure `Call` with a version; `journal` has what happened, in order, and is only
-ever appended to; `transcript` has what was said; `answers` has what Twilio's webhooks were answered with.
+ever appended to; `transcript` has what was said; `answers` has what Twilio's webhooks were answered with; and
+`switches` has what an operator turned on or off for all processes.
 """
 
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ class _Plain(sa.TypeDecorator[str]):
 
 METADATA = sa.MetaData()
 _COUNTED = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite counts up a primary key of the type INTEGER only
+_WITHOUT_END = sa.text("ended_at IS NULL")
 
 CALLS = sa.Table(
     "calls",
@@ -38,6 +40,8 @@ CALLS = sa.Table(
     sa.Column("conversation_leg", sa.Integer),  # an earlier leg's, told late, does not replace a later one's
     sa.Index("calls_by_start", "started_at"),
     sa.Index("calls_by_phase", "phase", "started_at"),
+    sa.Index("calls_without_end", "started_at", sqlite_where=_WITHOUT_END, postgresql_where=_WITHOUT_END),
+    sa.Index("calls_by_caller", "caller", "started_at"),
 )
 
 # No foreign keys: what happens to a call whose first row could not be written is kept all the same.
@@ -77,4 +81,13 @@ ANSWERS = sa.Table(
     sa.Column("call_sid", _Plain, primary_key=True),
     sa.Column("token", _Plain, primary_key=True),
     sa.Column("document", _Plain, nullable=False),
+)
+
+SWITCHES = sa.Table(
+    "switches",
+    METADATA,
+    sa.Column("name", _Plain, primary_key=True),
+    sa.Column("on", sa.Boolean, nullable=False),
+    sa.Column("reason", _Plain, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
 )

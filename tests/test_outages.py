@@ -16,6 +16,7 @@ from fakes import ScriptedTelephony
 from postgres import Cluster
 
 from bot import events as ev
+from bot.admission import Admission, Limits
 from bot.call import Call, Phase
 from bot.ledger import Entry, Ledger, LedgerError, Line, Record, Stored
 from bot.switchboard import Switchboard
@@ -382,7 +383,7 @@ async def test_a_call_is_put_through_while_the_database_is_gone_and_its_record_i
         addresses=Addresses("https://bot.example"),
         tokens=StreamTokens.from_auth_token("secret"),
         seal=Seal.from_auth_token("secret", "callback"),
-        places=10,
+        admission=Admission(ledger, Limits(places=10)),
     )
 
     def fact(kind: type[ev.Event], **facts: object) -> ev.Event:

@@ -10,6 +10,7 @@ from calls import CALLER, POLICY, SID, US
 from fakes import Orders, ScriptedTelephony
 
 from bot import events as ev
+from bot.admission import Admission, Limits
 from bot.call import End, Outcome, Phase
 from bot.ledger import Ledger
 from bot.session import Session
@@ -39,7 +40,7 @@ def switchboard(ledger: Ledger, telephony: ScriptedTelephony) -> Switchboard:
         ledger=ledger,
         telephony=telephony,
         addresses=Addresses("https://bot.example"),
-        places=10,
+        admission=Admission(ledger, Limits(places=10)),
         tokens=StreamTokens.from_auth_token("secret"),
         seal=SEAL,
     )

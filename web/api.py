@@ -19,7 +19,7 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Sec
 from fastapi.security.http import HTTPAuthorizationCredentials, HTTPBase
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-from bot.call import By, End, Message, Outcome, Phase
+from bot.call import By, End, Message, Outcome, Phase, Rung
 from bot.ledger import Ledger, LedgerError, Role
 
 READ_SECONDS = 5.0
@@ -69,6 +69,14 @@ class AttemptView(_Facts):
     """Dialled by the document that Twilio held, not by an order of ours."""
 
 
+class FallView(_Facts):
+    """Something of ours failed, and this kept the caller."""
+
+    rung: Rung
+    at: datetime
+    reason: str
+
+
 class CallView(_Facts):
     """One call."""
 
@@ -83,6 +91,10 @@ class CallView(_Facts):
     """Which media stream is the current one, from 1. Each return to the bot is a new one."""
     handoffs: list[HandoffView]
     attempts: list[AttemptView]
+    falls: list[FallView]
+    """Each rung of the ladder that was used, in order."""
+    rescues: int
+    """How often the caller was taken back because the stream to the bot was gone."""
     message: Message | None
 
 

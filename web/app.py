@@ -5,6 +5,8 @@ from fastapi import FastAPI, Response
 from bot.line import Line
 from bot.signatures import Signatures
 from web.api import calls_api
+from web.metrics import metrics_page
+from web.outage import outage_switch
 from web.twilio import twilio_routes
 
 
@@ -12,6 +14,7 @@ def create_app(line: Line) -> FastAPI:
     """The application of one open line."""
     settings = line.settings
     signatures = Signatures(settings.twilio_auth_token.get_secret_value(), settings.public_url)
+    password = settings.console_password.get_secret_value() if settings.console_password else None
     app = FastAPI(title="Putthrough")
     app.include_router(twilio_routes(line, signatures))
     app.include_router(
@@ -19,9 +22,11 @@ def create_app(line: Line) -> FastAPI:
             line.switchboard.ledger,
             targets=line.policy.targets,
             request_handoff=line.switchboard.request_handoff,
-            password=settings.console_password.get_secret_value() if settings.console_password else None,
+            password=password,
         )
     )
+    app.include_router(outage_switch(line.admission, password=password))
+    app.include_router(metrics_page(line.metrics.page, password=password))
 
     @app.get("/health")
     async def health() -> dict[str, str]:
