@@ -78,6 +78,8 @@ class FastSocket(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """See picows. Fragments are put together."""
         kind = frame.msg_type
+        if transport.is_close_frame_sent and kind is not WSMsgType.CLOSE:
+            return  # what follows a frame that is refused for its size is read as frames, and is none
         if kind is WSMsgType.TEXT and frame.fin:
             self.take(frame.get_payload_as_bytes(), text=True)
         elif kind is WSMsgType.CLOSE:

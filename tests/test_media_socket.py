@@ -277,6 +277,25 @@ async def test_a_message_of_17_mb_ends_the_socket(protocol: type, fragments: boo
     assert got == []
 
 
+async def test_a_message_that_is_too_big_is_none_also_where_it_comes_whole_before_the_socket_has_ended():
+    """picows goes on reading for a moment when it has refused a frame, and takes the frame in the end."""
+
+    class Frame:
+        msg_type, fin = aiohttp.WSMsgType.TEXT, True
+
+        def get_payload_as_bytes(self) -> bytes:
+            return b"x"
+
+    class Transport:
+        is_close_frame_sent = True
+
+    got: list[bytes] = []
+    socket = MediaSocket(on_end=lambda: None)
+    socket._reader = got.append  # type: ignore[assignment]
+    socket.on_ws_frame(Transport(), Frame())  # type: ignore[arg-type]
+    assert got == []
+
+
 async def send_part(writer: Any, part: bytes, opcode: int) -> None:
     """A frame that is not the last of its message; masked with zeros."""
     size = bytes([0x80 | len(part)]) if len(part) < 126 else bytes([0x80 | 127]) + len(part).to_bytes(8, "big")
