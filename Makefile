@@ -4,12 +4,15 @@ UV := uv==0.13.9
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test lint bench serve docs lock clean
+.PHONY: help demo test chaos lint bench serve docs lock clean
 help:                ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-7s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.ready ## real calls through the real server, on a simulated network: see and hear them
 	@$(RUN) server.py demo
+
+chaos: $(VENV)/.ready ## calls on which things break: CALLS=100 SEED=7 ONLY=7-12,7-40
+	@PYTHONPATH=.:tests $(RUN) -m chaos $(if $(CALLS),--calls $(CALLS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 test: $(VENV)/.ready ## the whole test suite
 	@$(RUN) -m pytest -q

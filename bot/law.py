@@ -306,6 +306,8 @@ def _call_lives(call: Call, event: CallLives, policy: Policy) -> Step:
 def _hang_up_failed(call: Call, event: HangUpFailed, policy: Policy) -> Step:
     if call.phase is not Phase.CLOSING:
         return call, ()
+    if event.failure is Failure.GONE and call.stream_open:
+        return call, (AskTwilio(),)  # its stream says otherwise; the timer tries again
     if event.failure is Failure.GONE:
         return end_call(call, event.at, End.BOT_HUNG_UP), ()
     return call, ()  # the timer tries again

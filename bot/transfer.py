@@ -51,8 +51,9 @@ from bot.routing import Fallback, Mode, Policy, after_nobody, failsafe_number, n
 REDIRECT_SECONDS = 10.0
 """The longest wait for any sign of a redirect; past it our own stream is closed."""
 
-UNKNOWN_REDIRECT_SECONDS = 3.0
-"""How long the stream's `stop` may take to prove a redirect whose REST answer was lost."""
+UNKNOWN_REDIRECT_SECONDS = 1.0
+"""How long the stream's `stop` may take to prove a redirect whose REST answer was lost: four seconds have gone by, and
+the caller hears nothing."""
 
 RING_GRACE_SECONDS = 20.0
 """How much longer than its ring time a `<Dial>` may take before Twilio is asked. Twilio itself adds some seconds."""
@@ -123,12 +124,15 @@ def redirect_failed(call: Call, event: RedirectFailed, policy: Policy) -> Step:
     """Twilio did not take the order, or its answer is lost."""
     if not call.handoffs:
         raise ImpossibleEvent(call, event)
-    if event.failure is Failure.GONE:
+    soon = StartTimer(Timer.REDIRECT, len(call.handoffs), UNKNOWN_REDIRECT_SECONDS)
+    if event.failure is Failure.GONE and not (call.phase is Phase.REDIRECTING and call.stream_open):
         return over(call, event.at), ()
+    if event.failure is Failure.GONE:
+        return call, (AskTwilio(), soon)  # its stream says otherwise: nobody is left on a line that is taken for dead
     if call.phase is not Phase.REDIRECTING:
         return call, ()  # `stop` or a callback has proved the redirect
     if event.failure is Failure.UNKNOWN and call.stream_open:
-        return call, (StartTimer(Timer.REDIRECT, len(call.handoffs), UNKNOWN_REDIRECT_SECONDS),)
+        return call, (soon,)
     return give_up_redirect(call, event, policy, event.code)
 
 

@@ -9,7 +9,9 @@ from sandbox.view import Json, SessionView
 
 Why = Literal["greeting", "speech", "tool_result", "prompt"]
 
-FaultKind = Literal["error_event", "close", "expire", "abort", "hang", "unparsable"]
+FaultKind = Literal[
+    "error_event", "close", "close_1000", "close_1011", "expire", "fatal_error", "abort", "hang", "stall", "unparsable"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,12 @@ class Fault:
     """Something breaks instead.
 
     - `error_event`: a server error; the response fails, the session goes on.
-    - `close`: the socket is closed with 1001, without a word.
+    - `close`, `close_1000`, `close_1011`: the socket is closed without a word, with 1001 or the code that is named.
     - `expire`: an error event says `session_expired`, and the socket is closed with 1001.
+    - `fatal_error`: an error event says `insufficient_quota`; the session stays open and gives no more answers.
     - `abort`: the connection is reset.
     - `hang`: the session stays open, and nothing is ever sent again.
+    - `stall`: nothing is sent for six seconds, then everything at once.
     - `unparsable`: an event that OpenAI's library knows and Pipecat does not; the response goes on.
     """
 

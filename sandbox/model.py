@@ -17,7 +17,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from sandbox.brain import Brain, StockBrain
+from sandbox.brain import Brain, FaultKind, StockBrain
 from sandbox.hum import Hum
 from sandbox.scene import Journal
 from sandbox.session import Session, Timing
@@ -47,7 +47,9 @@ class RealtimeModel:
     Attributes:
         lines: The brain of each line, by its hum.
         sessions: Every session there was, in order.
+        open: The sessions that are open.
         refuse: How coming connections are turned away; None to let them in.
+        handshake_seconds: How long a connection waits until it is let in, or turned away.
     """
 
     def __init__(
@@ -68,7 +70,9 @@ class RealtimeModel:
         """
         self.lines: dict[Hum, Brain] = {}
         self.sessions: list[SessionView] = []
+        self.open: set[Session] = set()
         self.refuse: Refusal | None = None
+        self.handshake_seconds = 0.0
         self._journal = journal
         self._api_key = api_key
         self._default_brain = default_brain or StockBrain()
@@ -106,6 +110,8 @@ class RealtimeModel:
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Let an upgrade in (None), or answer why not."""
+        if self.handshake_seconds:
+            await asyncio.sleep(self.handshake_seconds)
         if self.refuse == "never":
             await self._stopping.wait()
             return _refusal(503)
@@ -135,7 +141,18 @@ class RealtimeModel:
             timing=self._timing,
         )
         self.sessions.append(session.view)
-        await session.run()
+        self.open.add(session)
+        try:
+            await session.run()
+        finally:
+            self.open.discard(session)
+
+    def break_line(self, hum: Hum, kind: FaultKind) -> bool:
+        """Break the open sessions of a line. Returns whether there was one."""
+        broken = [session for session in self.open if session.view.hum == hum]
+        for session in broken:
+            session.break_now(kind)
+        return bool(broken)
 
 
 def _refusal(status: int) -> Response:

@@ -14,6 +14,9 @@ from sandbox.wire import checked
 GOING_AWAY = 1001
 """The close code of a server that ends a session by itself."""
 
+STALL_SECONDS = 6.0
+"""How long a stalled connection sends nothing."""
+
 
 class Outlet:
     """The sending half of a connection. Events are queued at once, so that they keep their order."""
@@ -35,9 +38,13 @@ class Outlet:
             event = {"type": type, "event_id": new_id("event"), **fields}
             self._queue.put_nowait(checked(event))
 
-    def close(self) -> None:
+    def close(self, code: int = GOING_AWAY) -> None:
         """Close the connection behind what is queued."""
-        self._finally(lambda: self._socket.close(GOING_AWAY))
+        self._finally(lambda: self._socket.close(code))
+
+    def stall(self) -> None:
+        """Stand still behind what is queued; what is emitted meanwhile comes afterwards."""
+        self._queue.put_nowait(lambda: asyncio.sleep(STALL_SECONDS))
 
     def abort(self) -> None:
         """Reset the connection behind what is queued."""

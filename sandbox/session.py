@@ -379,6 +379,10 @@ class Session:
 
     # --- faults --------------------------------------------------------------------------------------
 
+    def break_now(self, kind: FaultKind) -> None:
+        """Break, whatever is going on."""
+        self._start(self._break(kind))
+
     async def _break(self, kind: FaultKind) -> None:
         """Do what a `Fault` says. Where the session has ended or hangs, nothing comes behind it."""
         self._note("breaks", kind=kind)
@@ -395,8 +399,19 @@ class Session:
                 return
             case "close":
                 self._outlet.close()
+            case "close_1000":
+                self._outlet.close(1000)
+            case "close_1011":
+                self._outlet.close(1011)
             case "expire":
                 self._expire()
+            case "fatal_error":
+                what = "You exceeded your current quota, please check your plan and billing details."
+                self._error({"type": "insufficient_quota", "code": "insufficient_quota", "message": what})
+                self._outlet.mute = True
+            case "stall":
+                self._outlet.stall()
+                return
             case "abort":
                 self._outlet.abort()
             case "hang":

@@ -169,8 +169,17 @@ def test_an_accepted_redirect_that_does_not_happen_ends_in_closing_the_stream():
 
 def test_a_redirect_of_a_caller_who_has_gone_ends_the_call():
     story = Story().redirecting().happens(ev.RedirectFailed, failure=ev.Failure.GONE, code=21220)
+    assert ev.AskTwilio() in story.effects
+    story.happens(ev.CallEnded)
     assert story.call.end is End.CALLER_HUNG_UP
     assert story.call.attempts[0].outcome is Outcome.CALLER_GONE
+
+
+def test_nobody_is_left_on_a_line_that_rest_takes_for_dead():
+    story = Story().redirecting().happens(ev.RedirectFailed, failure=ev.Failure.GONE, code=21220)
+    story.happens(ev.CallLives).happens(ev.TimerFired, timer=ev.Timer.REDIRECT, number=1)
+    assert story.call.phase is Phase.FAILSAFE
+    assert ev.CloseStream() in story.effects
 
 
 def test_a_callback_may_overtake_the_answer_to_the_redirect():
@@ -342,6 +351,8 @@ def test_a_hang_up_that_does_not_happen_is_ordered_again_and_then_left_to_a_pers
 
 def test_a_hang_up_of_a_caller_who_has_gone_is_the_end():
     story = Story().closing().happens(ev.HangUpFailed, failure=ev.Failure.GONE)
+    assert story.effects == (ev.AskTwilio(),)
+    story.happens(ev.CallEnded)
     assert story.call.end is End.BOT_HUNG_UP
 
 

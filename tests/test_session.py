@@ -176,7 +176,7 @@ async def test_an_ambiguous_redirect_is_not_repeated_and_the_stop_proves_it(boar
 
 
 async def test_a_redirect_of_a_caller_who_has_gone_ends_the_call(board, telephony):
-    telephony.answers = [CallGone(21220, 400, "gone")]
+    telephony.answers, telephony.statuses = [CallGone(21220, 400, "gone")], ["completed"]
     session, _ = await with_bot(board)
     await session.apply(fact(ev.HandoffRequested, target="desk"))
     await session.apply(fact(ev.GoodbyeHeard, handoff=1))

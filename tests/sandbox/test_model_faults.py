@@ -66,3 +66,31 @@ async def test_an_event_that_pipecat_cannot_parse_does_not_end_the_response():
     (unparsable,) = [e for e in events if e.get("item", {}).get("type") == "mcp_list_tools"]
     with pytest.raises(ValueError, match=r"item\.type"):
         pipecat_events.ConversationItemAdded.model_validate(unparsable)
+
+
+async def test_a_session_can_be_closed_with_another_code():
+    async with session([Fault("close_1011")]) as client:
+        await client.send("response.create")
+        closed = await end_of(client)
+    assert closed.rcvd is not None
+    assert closed.rcvd.code == 1011
+
+
+async def test_a_session_without_quota_says_so_and_gives_no_more_answers():
+    async with session([Fault("fatal_error")]) as client:
+        await client.send("response.create")
+        await client.until("error")
+        await client.send("response.create")
+        with pytest.raises(TimeoutError):
+            await client.next(within=0.3)
+    assert client.received[-1]["error"]["code"] == "insufficient_quota"
+
+
+async def test_a_stalled_session_sends_everything_afterwards(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sandbox.outlet.STALL_SECONDS", 0.4)
+    async with session([Fault("stall"), Say("Hello!")]) as client:
+        await client.send("response.create")
+        await client.until("response.created")
+        with pytest.raises(TimeoutError):
+            await client.next(within=0.2)
+        await client.until("response.done")

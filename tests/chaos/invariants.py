@@ -1,0 +1,109 @@
+"""What must be true of every call, whatever broke: judged by what the caller heard, what Twilio did, and the record."""
+
+from collections.abc import Iterator
+
+from chaos.play import Outcome
+from sandbox.leg import ChildLeg
+
+LONGEST_SILENCE = 10.0
+"""Seconds."""
+
+MOST_RESCUES = 3
+"""How often a call may be taken back after its stream was lost; the last time leads to the recorder."""
+
+ALLOWED = frozenset({"+12025550143", "+12025550178", "+12025550199"})
+"""The numbers of the policy."""
+
+
+def violations(outcome: Outcome) -> list[str]:
+    """Everything that must not be, in words; nothing where all held."""
+    return [*_caller(outcome), *_people(outcome), *_orders(outcome), *_record(outcome)]
+
+
+def was_wanted(outcome: Outcome) -> bool:
+    """Whether the call ended with what the caller called for, or with another way through."""
+    chatted = outcome.story.goal == "chat" and any(n.data["name"] == "end_call" for n in outcome.of("model", "calls"))
+    return outcome.caller.satisfied or (chatted and not outcome.caller.hung_up)
+
+
+def ending(outcome: Outcome) -> str:
+    """How the call ended for the caller, in a word or two."""
+    if outcome.caller.gave_up:
+        return "stuck"
+    if not was_wanted(outcome):
+        return "dropped"
+    if outcome.story.goal == "leaves" and outcome.call.bridged_to is None:
+        return "left"
+    if outcome.call.bridged_to is not None:
+        return "person"
+    return "recorder" if outcome.of("network", "recording") else "bot"
+
+
+def rung(outcome: Outcome) -> str:
+    """The furthest rung of the ladder that was used, by the timeline of the record and the network."""
+    if any("/twilio/rescue" in str(note.data.get("url")) for note in outcome.of("webhook", "asks")):
+        return "rescue"
+    if any(attempt["failsafe"] for attempt in outcome.record.get("attempts", ())):
+        return "held document"
+    if any(handoff["by"] == "watch" for handoff in outcome.record.get("handoffs", ())):
+        return "person"
+    return "new session" if any(e["event"] == "ModelRenewed" for e in outcome.record.get("timeline", ())) else "-"
+
+
+def _caller(outcome: Outcome) -> Iterator[str]:
+    if outcome.caller.gave_up:
+        yield "the caller got through to nothing and nobody"
+    elif not was_wanted(outcome):
+        last = "; ".join(f"{code} {text}" for code, text in outcome.call.errors[-2:])
+        yield f"the caller was dropped ({last or 'without an error'})"
+    if outcome.dead_air > LONGEST_SILENCE:
+        worst = max(outcome.silences, key=lambda span: span.end - span.start)
+        since = worst.start - outcome.notes[0].at
+        yield f"the caller heard nothing for {outcome.dead_air:.1f} s, from {since:.1f} s on"
+    if outcome.of("network", "crashed"):
+        yield "the sandbox crashed"
+
+
+def _people(outcome: Outcome) -> Iterator[str]:
+    rung_up = {child.number for child in outcome.call.children}
+    if rung_up - ALLOWED:
+        yield f"{', '.join(sorted(rung_up - ALLOWED))} was dialled, which is not in the policy"
+    dials = [note.at for note in outcome.of("network", "dials")]
+    for child in outcome.call.children:
+        later = [at for at in dials if at > _began(child) + 0.01]
+        if later and (child.ended_at is None or child.ended_at > later[0] + 0.05):
+            yield f"{child.number} was still being rung when the next one was dialled"
+
+
+def _began(child: ChildLeg) -> float:
+    """When it was dialled, at the latest. Seconds on the journal's clock."""
+    known = [at for at in (child.rang_at, child.answered_at, child.ended_at) if at is not None]
+    return min(known, default=0.0)
+
+
+def _orders(outcome: Outcome) -> Iterator[str]:
+    handoffs = [handoff for handoff in outcome.record.get("handoffs", ()) if not handoff["withdrawn"]]
+    moved = sum(order.applied and not order.completes for order in outcome.orders)
+    if outcome.record and moved > len(handoffs):
+        yield f"{moved} redirects for {len(handoffs)} hand-offs"
+    calls = outcome.of("model", "calls")
+    for note in outcome.of("rest", "hang up"):
+        asked = [call.data["name"] for call in calls if call.at <= note.at and call.data["name"] != "opening_hours"]
+        if asked[-1:] != ["end_call"]:
+            yield "the call was ordered to end and the bot had not said goodbye"
+    rescues = len({n.data["url"] for n in outcome.of("webhook", "asks") if "/twilio/rescue" in n.data["url"]})
+    if rescues > MOST_RESCUES:
+        yield f"the caller was taken back {rescues} times"
+
+
+def _record(outcome: Outcome) -> Iterator[str]:
+    record = outcome.record
+    if not record:
+        yield "the record does not know the call"
+        return
+    phases = [entry["phase"] for entry in record["timeline"] if entry["changed"]]
+    ends = sum(phase == "ended" and before != "ended" for before, phase in zip(["", *phases], phases, strict=False))
+    if record["state"] != "ended":
+        yield f"the record has no end: {record['state']}"
+    elif ends != 1:
+        yield f"the record has {ends} ends"

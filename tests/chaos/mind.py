@@ -1,0 +1,129 @@
+"""What the model and the caller of one call share: what is wanted, what was asked, what was answered."""
+
+import asyncio
+from collections.abc import Sequence
+
+from chaos.plan import Moment, Story
+from sandbox.brain import Call, Fault, Reply, Say, Turn, quoted
+from sandbox.caller import CallerLeg
+from sandbox.model import RealtimeModel
+
+QUESTIONS = ("When are you open?", "Do you have boots in nine?", "Can I pay by card?")
+
+
+class Mind:
+    """A call's conversation, from the model's side: a `Brain` that answers what it hears, and breaks once."""
+
+    def __init__(self, story: Story, model: RealtimeModel) -> None:
+        """Begin with nothing said.
+
+        Args:
+            story: What the caller wants, and when the model breaks.
+            model: Whose sessions break.
+        """
+        self.call_sid: str | None = None
+        self.call: CallerLeg | None = None
+        self.broken = False
+        """Whether the model has broken, as the story says."""
+
+        self.agreed = False
+        """Whether the model has said that it puts the caller through, or that it hangs up."""
+
+        self.open_questions = list(QUESTIONS[: story.questions])
+        self._story = story
+        self._model = model
+        self._spoken = ""
+        self._greeted = False
+        self._later: set[asyncio.TimerHandle] = set()
+
+    # --- what the caller says -----------------------------------------------------------------------
+
+    def next_line(self) -> str:
+        """What the caller says in their turn: the next question, or what they called for."""
+        self.agreed = False
+        self._spoken = self.open_questions[0] if self.open_questions else self._last_line
+        return self._spoken
+
+    def caller_speaks(self) -> None:
+        """The caller has begun to say it."""
+        self.moment_comes("user turn", after=0.3)
+
+    @property
+    def _last_line(self) -> str:
+        match self._story.goal:
+            case "front_desk":
+                return "A person, please."
+            case "billing":
+                return "Billing, please."
+            case _:
+                return "That is all, bye."
+
+    # --- what breaks --------------------------------------------------------------------------------
+
+    def moment_comes(self, moment: Moment, after: float = 0.0) -> None:
+        """Break the model's session, if this is the story's moment.
+
+        Args:
+            moment: What is going on.
+            after: How much later. Seconds.
+        """
+        fault = self._story.model
+        if fault is not None and fault.moment == moment and not self.broken:
+            self.broken = True
+            asyncio.get_running_loop().call_later(after, self._break)
+
+    def _break(self) -> None:
+        if self.call is not None and self.call.hum is not None and self._story.model is not None:
+            self._model.break_line(self.call.hum, self._story.model.kind)
+
+    def _fault(self, moment: Moment) -> Sequence[Fault]:
+        """The fault that stands in a reply of this moment."""
+        fault = self._story.model
+        if fault is None or fault.moment != moment or self.broken:
+            return []
+        self.broken = True
+        return [Fault(fault.kind)]
+
+    # --- the model ----------------------------------------------------------------------------------
+
+    def transcript(self) -> str:
+        """See `Brain`."""
+        return self._spoken
+
+    async def reply(self, turn: Turn) -> Reply:
+        """See `Brain`."""
+        if turn.why in ("prompt", "greeting") and self._greeted:
+            return [Say(quoted(turn.prompt) or "Sorry about that.")]
+        match turn.why:
+            case "greeting" | "prompt":
+                self._greeted = True
+                return [Say("Northwind, hello!"), *self._fault("greeting")]
+            case "speech":
+                return self._answer(turn)
+            case "tool_result":
+                return self._tell_what_was_found()
+
+    def _answer(self, turn: Turn) -> Reply:
+        said = turn.transcript
+        if said in self.open_questions:
+            if self._story.looks_up and said == QUESTIONS[0]:
+                return [Say("Let me see."), Call("opening_hours", {}), *self._fault("tool call")]
+            if fault := self._fault("reply"):
+                return [Say("Well, I"), *fault, Say("think so.")]
+            self.open_questions.remove(said)
+            return [Say("Yes, of course.")]
+        goodbye = self._fault("goodbye")
+        self.agreed = True
+        if said not in ("A person, please.", "Billing, please."):
+            return [Say("Thank you, bye!"), *goodbye, Call("end_call", {})]
+        target = "billing" if said.startswith("Billing") else "front_desk"
+        wants = {"target": target, "reason": "asked", "summary": "The caller asked for a person."}
+        return [Say("Putting you through."), *goodbye, Call("hand_off", wants)]
+
+    def _tell_what_was_found(self) -> Reply:
+        fault = self._fault("reply")
+        if fault:
+            return [Say("We are"), *fault]
+        if self.open_questions:
+            self.open_questions.pop(0)
+        return [Say("From nine to five.")]

@@ -1,0 +1,111 @@
+"""One story from the first ring to the record's last word."""
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from chaos.caller import Caller
+from chaos.mind import Mind
+from chaos.plan import Story
+from chaos.rest import Order, RestProxy
+from sandbox.caller import CallerLeg
+from sandbox.hum import Hum, hum_for
+from sandbox.scene import Note
+from sandbox.sound import Span
+from sandbox.stage import OUR_NUMBER, Stage
+
+SETTLE_SECONDS = 30.0
+"""How long the record may take to know that a call is over."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A story as it went."""
+
+    story: Story
+    call: CallerLeg
+    caller: Caller
+    notes: Sequence[Note]
+    silences: Sequence[Span]
+    """Dead air as the caller heard it. Seconds on the journal's clock."""
+
+    sessions: int
+    """How many sessions of the model there were."""
+
+    orders: Sequence[Order]
+    record: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What `GET /api/calls/{call_sid}` says."""
+
+    @property
+    def dead_air(self) -> float:
+        """The longest silence. Seconds."""
+        return max((span.end - span.start for span in self.silences), default=0.0)
+
+    def of(self, lane: str, what: str) -> list[Note]:
+        """The notes of one kind."""
+        return [note for note in self.notes if note.lane == lane and note.what == what]
+
+
+class Player:
+    """Plays stories on one stage, any number at once."""
+
+    def __init__(self, stage: Stage, rest: RestProxy) -> None:
+        """Args: stage: network and model. rest: the server's way to the network's REST."""
+        self._stage = stage
+        self._rest = rest
+        self._lines = itertools.count()
+
+    async def play(self, story: Story) -> Outcome:
+        """Play one story to the call's end. The record's word is still to come: see `settle`."""
+        stage, number = self._stage, next(self._lines)
+        mind = Mind(story, stage.model)
+        hum: Hum = hum_for(number)
+        stage.model.lines[hum] = mind
+        people = dict(story.people)
+        call = await stage.network.call(f"+4420794{60000 + number:05d}", OUR_NUMBER, hum=hum, people=people)
+        mind.call_sid, mind.call = call.sid, call
+        if story.rest is not None:
+            self._rest.faults[call.sid] = story.rest
+        self._rest.on_redirect[call.sid] = lambda: mind.moment_comes("redirect")
+        caller = Caller(story, mind, call)
+        try:
+            await caller.live()
+            await call.ended()
+        finally:
+            await call.hang_up()
+            await call.settle()
+            del stage.model.lines[hum]
+            self._rest.forget(call.sid)
+        views = stage.model.sessions
+        sessions = sum(view.hum == hum for view in views)
+        views[:] = [view for view in views if view.hum != hum and not (view.hum is None and view.closed)]
+        orders = [order for order in self._rest.orders if order.call_sid == call.sid]
+        return Outcome(story, call, caller, stage.journal.of(call.sid), call.silences, sessions, orders)
+
+
+async def settle(outcome: Outcome, urls: Sequence[str], http: aiohttp.ClientSession) -> None:
+    """Wait until the record says that the call is over, and keep what it says.
+
+    Args:
+        outcome: The story as it went.
+        urls: Where a server is that can be asked; the first that answers is.
+        http: The connections.
+    """
+    deadline = asyncio.get_running_loop().time() + SETTLE_SECONDS
+    while outcome.record.get("state") != "ended" and asyncio.get_running_loop().time() < deadline:
+        for url in urls:
+            try:
+                limit = aiohttp.ClientTimeout(total=3.0)
+                async with http.get(f"{url}/api/calls/{outcome.call.sid}", timeout=limit) as answer:
+                    if answer.status == 200:
+                        outcome.record = await answer.json()
+                        break
+            except (aiohttp.ClientError, TimeoutError, OSError):
+                continue
+        else:
+            await asyncio.sleep(0.2)
+        await asyncio.sleep(0.3 if outcome.record.get("state") != "ended" else 0.0)

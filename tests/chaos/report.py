@@ -1,0 +1,93 @@
+"""What a run showed: a line for each kind of fault, and the story of each call that went wrong."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from rich.table import Table
+
+from chaos.invariants import ending, rung, violations
+from chaos.play import Outcome
+
+
+@dataclass
+class Tally:
+    """The calls of one kind of fault."""
+
+    endings: Counter[str] = field(default_factory=Counter[str])
+    rungs: Counter[str] = field(default_factory=Counter[str])
+    silences: list[float] = field(default_factory=list[float])
+    """The longest silence of each call. Seconds."""
+
+    wrong: int = 0
+
+
+class Report:
+    """Grows with each call."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.wrong: list[tuple[str, list[str]]] = []
+        """Story and violations of each call that went wrong."""
+
+        self.calls = 0
+        self.silences: list[float] = []
+        """Every silence of every call. Seconds."""
+
+        self._tallies: defaultdict[str, Tally] = defaultdict(Tally)
+        self._all = Tally()
+
+    def add(self, outcome: Outcome) -> list[str]:
+        """Count a call. Returns what is wrong with it."""
+        wrong = violations(outcome)
+        self.calls += 1
+        self.silences += [span.end - span.start for span in outcome.silences]
+        if wrong:
+            self.wrong.append((str(outcome.story), wrong))
+        for tally in (self._all, *(self._tallies[fault] for fault in outcome.story.faults)):
+            tally.endings[ending(outcome)] += 1
+            tally.rungs[rung(outcome)] += 1
+            tally.silences.append(outcome.dead_air)
+            tally.wrong += bool(wrong)
+        return wrong
+
+    def table(self) -> Table:
+        """Faults × how the calls ended × rungs × the longest silence of a call."""
+        table = Table(title=f"{self.calls} calls, {len(self.wrong)} of them wrong")
+        for heading in ("fault", "calls", "ended with", "rung"):
+            table.add_column(heading, overflow="fold")
+        for heading in ("silence p50", "p99", "max", "wrong"):
+            table.add_column(heading, justify="right")
+        rows = sorted(self._tallies.items())
+        for name, tally in [*rows, ("all", self._all)]:
+            table.add_row(name, *_cells(tally), end_section=name == rows[-1][0] if rows else False)
+        return table
+
+    def summary(self) -> dict[str, object]:
+        """The run in figures. Silences in seconds."""
+        return {
+            "calls": self.calls,
+            "wrong": [{"story": story, "violations": wrong} for story, wrong in self.wrong],
+            "ended with": dict(self._all.endings),
+            "rungs": dict(self._all.rungs),
+            "silences": dict(zip(("p50", "p99", "max"), _spread(self.silences), strict=True)),
+            "longest silence of a call": dict(zip(("p50", "p99", "max"), _spread(self._all.silences), strict=True)),
+        }
+
+
+def _cells(tally: Tally) -> list[str]:
+    spread = [f"{seconds:.1f} s" for seconds in _spread(tally.silences)]
+    calls = str(tally.endings.total())
+    return [calls, _counted(tally.endings), _counted(tally.rungs), *spread, str(tally.wrong or "")]
+
+
+def _counted(what: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in what.most_common())
+
+
+def _spread(seconds: Sequence[float]) -> tuple[float, float, float]:
+    if not seconds:
+        return 0.0, 0.0, 0.0
+    p50, p99 = np.percentile(seconds, [50, 99])
+    return round(float(p50), 2), round(float(p99), 2), round(max(seconds), 2)
