@@ -98,6 +98,7 @@ class ModelWatch:
             if self._most_tokens is not None and self._leg.tokens_used > self._most_tokens:
                 self._most_tokens = None  # told once
                 self._session.post(LimitReached(at=self._session.now(), what="tokens"))
+            self._leg.want_sign()
             if (overdue := self._leg.overdue) is not None:
                 self.lost(overdue)
             elif self._leg.ends_soon and self._leg.resting and self._silent() and not self._lost:

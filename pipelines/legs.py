@@ -74,6 +74,9 @@ class Leg(Protocol):
         """In words, what the model should have sent by now; None while nothing is."""
         ...
 
+    def want_sign(self) -> None:
+        """Ask a model of which nothing comes, while nothing is due, whether it lives. To be called now and then."""
+
     @property
     def tokens_used(self) -> int:
         """How many tokens the conversation has used, of all kinds together."""

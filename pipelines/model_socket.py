@@ -5,6 +5,7 @@ waits, as text, for whoever iterates.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import Any, Self
 
@@ -40,6 +41,8 @@ class ModelSocket(FastSocket):
         self._passed_on = frozenset(passed_on)
         self._logged = frozenset(logged)
         self._messages: asyncio.Queue[str | None] = asyncio.Queue()
+        self.heard_at = time.monotonic()
+        """When something last came. Seconds, monotonic."""
 
     @classmethod
     async def connect(
@@ -84,6 +87,7 @@ class ModelSocket(FastSocket):
 
     def take(self, message: bytes, *, text: bool) -> None:
         """See `FastSocket`."""
+        self.heard_at = time.monotonic()
         try:
             event = orjson.loads(message)
         except ValueError:

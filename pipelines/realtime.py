@@ -34,6 +34,7 @@ from pipelines.config import PipelineConfig
 from pipelines.legs import Earpiece
 from pipelines.model_socket import ModelSocket
 from pipelines.session_properties import session_properties
+from pipelines.sign_of_life import SignOfLife
 
 HEARD_TOLERANCE_MS = 20
 """An item of which at most this much is missing was heard to its end: filters and chunks round."""
@@ -123,6 +124,7 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         self._due_since: float | None = None
         """Since when an answer is due and nothing has come. Seconds, monotonic."""
 
+        self._sign = SignOfLife()
         self.tokens_used = 0
         """See `Leg`."""
 
@@ -180,7 +182,16 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
     @property
     def overdue(self) -> str | None:
         """See `Leg`."""
-        return f"no answer for {self._patience:.0f} s" if self.waiting_seconds > self._patience else None
+        if self.waiting_seconds > self._patience:
+            return f"no answer for {self._patience:.0f} s"
+        return self._sign.overdue
+
+    def want_sign(self) -> None:
+        """See `Leg`."""
+        if isinstance(self._websocket, ModelSocket) and self._due_since is None and self._ready.is_set():
+            self._sign.look(self._websocket)
+        else:
+            self._sign.something_is_due()
 
     @property
     def ends_soon(self) -> bool:
@@ -271,6 +282,7 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         self._opening = None
         self._session_sent = None
         self._due_since = None
+        self._sign.begin()
         self._ready.clear()
         await super()._disconnect()
 
@@ -291,6 +303,8 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
             self._websocket.send_now(self._early.popleft())
         await super()._handle_evt_session_updated(evt)
         self._ready.set()
+        if isinstance(self._websocket, ModelSocket):
+            self._sign.session_updated(self._websocket)
 
     async def _receive_task_handler(self) -> None:
         """Read until the session ends; an end that we did not ask for is an error, never silence."""
