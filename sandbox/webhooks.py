@@ -1,5 +1,6 @@
 """Twilio as a client of our server: where it dials, how it signs, how long it waits."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,11 @@ import aiohttp
 from twilio.request_validator import RequestValidator
 from yarl import URL
 
+from sandbox.overrides import BadOverrides, Overrides
 from sandbox.scene import Journal
+
+RETRY_SECONDS = 0.1
+"""Between two tries. Twilio does not say how long it waits."""
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _WEB_OF = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
@@ -26,13 +31,15 @@ class WebhookFailed(Exception):
     Attributes:
         code: Twilio's error code.
         url: The address that was asked.
+        kind: What failed, in the words of the retry policy: `ct`, `rt`, `4xx`, `5xx`; empty for anything else.
     """
 
-    def __init__(self, code: int, url: str, text: str) -> None:
+    def __init__(self, code: int, url: str, text: str, kind: str = "") -> None:
         """Say what happened; see the class."""
         super().__init__(f"{text} ({url})")
         self.code = code
         self.url = url
+        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +107,23 @@ class Webhooks:
             routes: Where public addresses are served.
             journal: Gets a note of each request and of each answer.
             auth_token: The account's primary Auth Token, which signs.
-            timeout: The longest wait for a whole answer. Seconds (Twilio: Webhooks connection
-                overrides, `tt`).
+            timeout: The longest wait for a whole answer, with all retries, whatever an address says. Seconds.
         """
         self.http = http
         self.routes = routes
         self._journal = journal
         self._validator = RequestValidator(auth_token)
-        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._timeout = timeout
 
     def signature(self, url: str, form: Mapping[str, str] | None = None) -> str:
         """Twilio's signature over a public URL and form fields (Twilio: Webhooks security)."""
         return self._validator.compute_signature(url, dict(form or {}))
 
     async def send(self, url: str, form: Mapping[str, str], *, call_sid: str, method: str = "POST") -> Answer:
-        """Send one webhook.
+        """Send one webhook, and send it again as its address says.
 
         Args:
-            url: In its public form. What stands behind a `#` is not sent.
+            url: In its public form. What stands behind a `#` is not sent, it says how to ask; see `sandbox.overrides`.
             form: The fields.
             call_sid: The caller's leg, for the journal.
             method: `POST` or `GET`.
@@ -125,20 +131,51 @@ class Webhooks:
         Raises:
             WebhookFailed: There was no answer in time, or none with a 2xx status.
         """
-        url, _, _ = url.partition("#")
+        url, _, fragment = url.partition("#")
         if method == "GET" and form:
             url += ("&" if "?" in url else "?") + urlencode(form)
+        try:
+            overrides = Overrides.read_from(fragment)
+        except BadOverrides as error:
+            raise WebhookFailed(11243, url, str(error)) from error
+        token = str(uuid4())  # the same on every try (Twilio: Webhooks, retries)
         fields = dict(form) if method == "POST" else {}
+        self._journal.note("webhook", "asks", call_sid, url=url, form=dict(form))
+        ends = time.monotonic() + min(overrides.total, self._timeout)
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return await self._try(method, url, fields, token, overrides, ends, call_sid)
+            except WebhookFailed as error:
+                again = tries <= overrides.retries and overrides.tries_again_after(error.kind)
+                if not again or time.monotonic() + RETRY_SECONDS >= ends:
+                    raise
+                self._journal.note("webhook", "asks again", call_sid, url=url, after=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _try(
+        self,
+        method: str,
+        url: str,
+        fields: dict[str, str],
+        token: str,
+        overrides: Overrides,
+        ends: float,
+        call_sid: str,
+    ) -> Answer:
         headers = {
             "X-Twilio-Signature": self.signature(url, fields),
-            "I-Twilio-Idempotency-Token": str(uuid4()),
+            "I-Twilio-Idempotency-Token": token,
             "User-Agent": "TwilioProxy/1.1",
             "Accept": "*/*",
         }
         if method == "POST":
             headers["Content-Type"] = "application/x-www-form-urlencoded; charset=UTF-8"
-        self._journal.note("webhook", "asks", call_sid, url=url, form=dict(form))
         started = time.monotonic()
+        limit = aiohttp.ClientTimeout(
+            total=max(ends - started, 0.001), sock_connect=overrides.connect, sock_read=overrides.read
+        )
         status: int | None = None
         try:
             async with self.http.request(
@@ -146,21 +183,24 @@ class Webhooks:
                 self.routes.real(url),
                 data=urlencode(fields).encode() if method == "POST" else None,
                 headers=headers,
-                timeout=self._timeout,
+                timeout=limit,
                 allow_redirects=False,
             ) as answer:
                 status = answer.status
                 content_type = answer.content_type.lower() if "Content-Type" in answer.headers else ""
                 body = await answer.read()
             if not 200 <= status < 300:
-                raise WebhookFailed(11200, url, f"answered with status {status}")
+                raise WebhookFailed(11200, url, f"answered with status {status}", f"{status // 100}xx")
             return Answer(content_type, body)
         except Unroutable as error:
             raise WebhookFailed(21205, url, str(error)) from None
+        except aiohttp.ConnectionTimeoutError:
+            raise WebhookFailed(11200, url, "no connection in time", "ct") from None
         except TimeoutError:
-            raise WebhookFailed(11200, url, "no answer in time") from None
+            raise WebhookFailed(11200, url, "no answer in time", "rt") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise WebhookFailed(11200, url, f"no answer: {type(error).__name__}") from error
+            # Refused, reset, or closed before an answer: Twilio counts all of these as a failed connection.
+            raise WebhookFailed(11200, url, f"no answer: {type(error).__name__}", "ct") from error
         finally:
             seconds = round(time.monotonic() - started, 3)
             self._journal.note("webhook", "answered", call_sid, url=url, status=status, seconds=seconds)
