@@ -55,8 +55,8 @@ class Line:
         """
         with logger.contextualize(call_sid=start.call_sid):
             try:
-                token = start.parameters.get("token", "")
-                session = await self.switchboard.open_stream(start.call_sid, token)
+                given = start.parameters.get
+                session = await self.switchboard.open_stream(start.call_sid, given("token", ""), given("state", ""))
             except ImpossibleEvent as error:
                 logger.warning("the stream is refused: {}", error)
                 return False

@@ -238,7 +238,14 @@ class Session:
     async def _decide(self, event: Event) -> tuple[Effect, ...]:
         """Ask the law, and let the ledger decide whether this step is ours to make."""
         while True:
-            call, effects = step(self.call, event, self._policy)
+            try:
+                call, effects = step(self.call, event, self._policy)
+            except ImpossibleEvent:
+                if await self._is_behind():
+                    continue
+                raise
+            if call is self.call and await self._is_behind():
+                continue
             try:
                 async with asyncio.timeout(LEDGER_SECONDS):
                     ours = await self._keep(call, event)
@@ -250,6 +257,24 @@ class Session:
                 self._on_step(self.call, call, event)
                 self.call = call
                 return effects
+
+    async def _is_behind(self) -> bool:
+        """Whether another process has gone on with the call; if so, it is known here now.
+
+        A call whose stream is elsewhere may have come further than is known here, so what an event means is not decided
+        by what it meant then. A call that we carry ourselves goes on nowhere else.
+        """
+        if self.talks or self.call.phase is Phase.ENDED:
+            return False
+        try:
+            async with asyncio.timeout(LEDGER_SECONDS):
+                stored = await self._ledger.load(self.sid)
+        except (LedgerError, TimeoutError):
+            return False
+        if stored is None or stored.version <= self._version:
+            return False
+        self.catch_up(stored.call, stored.version, stored.conversation)
+        return True
 
     async def _keep(self, call: Call, event: Event) -> bool:
         """Write a step; where another process (or a late write of ours) was first, take the call as it is now."""

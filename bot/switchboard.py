@@ -160,14 +160,19 @@ class Switchboard:
             logger.warning("the answer to a webhook is not kept: {!r}", error)
             return document
 
-    async def open_stream(self, sid: str, token: str) -> Session | None:
+    async def open_stream(self, sid: str, token: str, state: str = "") -> Session | None:
         """A media stream begins. Returns its call's session; None refuses the stream.
+
+        Args:
+            sid: Twilio's CallSid.
+            token: What opens it.
+            state: What the document that opened it carries of the call: another process may have given that.
 
         Raises:
             ImpossibleEvent: The token has been used, or is one of an earlier leg.
         """
         leg = self._tokens.leg(token, sid, self.now())
-        session = await self.find(sid) if leg is not None else None
+        session = await self.find(sid, state) if leg is not None else None
         if leg is None or session is None:
             return None
         await session.apply(StreamStarted(at=self.now(), leg=leg))

@@ -26,6 +26,9 @@ those are our own words, and the same again."""
 INLINE_LIMIT = 4000
 """The longest document that a redirect may carry, in characters (Twilio: Update a Call, `Twiml`; error 32018)."""
 
+PARAMETER_LIMIT = 490
+"""The longest value of a stream's parameter, in characters: with its name it may have 500 (Twilio: `<Parameter>`)."""
+
 SAY_LIMIT = 1000
 """The longest text we let Twilio speak, in characters."""
 
@@ -103,6 +106,8 @@ def _connect_bot(leg: int, policy: Policy, at: Addresses, token: str) -> str:
     response = VoiceResponse()
     stream = Stream(url=at.media)
     stream.parameter(name="token", value=token)
+    if 0 < len(at.state) <= PARAMETER_LIMIT:
+        stream.parameter(name="state", value=at.state)
     connect = Connect()
     connect.append(stream)
     response.append(connect)

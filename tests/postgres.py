@@ -3,17 +3,20 @@
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-_HOMES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+"""Where the programs of each version are that is installed; the newest last."""
 
 
 class Cluster:
@@ -44,6 +47,14 @@ class Cluster:
         """Stop it as a power cut would: nothing is finished, every connection breaks."""
         self._run("pg_ctl", "stop", "-m", "immediate", "-D", str(self._folder / "data"))
 
+    def freeze(self) -> None:
+        """Let it stand still: its connections stay, and nothing is answered."""
+        self._send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._send(signal.SIGCONT)
+
     def sql(self, statement: str, database: str = "postgres") -> str:
         """Run a statement as the superuser. Returns what it printed, one row a line."""
         return self._run("psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-qAt", "-v",
@@ -55,6 +66,14 @@ class Cluster:
         self.sql(f"CREATE DATABASE {name}")
         return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
 
+    def _send(self, signal_: signal.Signals) -> None:
+        """A signal to the server and to each of its processes."""
+        server = (self._folder / "data" / "postmaster.pid").read_text().split()[0]
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        for process in (server, *children):
+            with suppress(ProcessLookupError):
+                os.kill(int(process), signal_)
+
     def _run(self, program: str, *arguments: str) -> str:
         with tempfile.TemporaryFile() as output:  # a server that is started keeps a pipe open for ever
             command = [str(self._programs / program), *arguments]
@@ -65,19 +84,26 @@ class Cluster:
         return printed.strip()
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """One for all tests of a worker."""
-    if not _HOMES:
-        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+@contextmanager
+def a_cluster() -> Iterator[Cluster]:
+    """A server of one's own, which runs."""
     folder = Path(tempfile.mkdtemp(prefix="putthrough-postgres-"))
     try:
-        made = Cluster(_HOMES[-1], folder)
+        made = Cluster(PROGRAMS[-1], folder)
         made.start()
         yield made
         made.stop()
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """One for all tests of a worker."""
+    if not PROGRAMS:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    with a_cluster() as made:
+        yield made
 
 
 @pytest.fixture

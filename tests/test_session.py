@@ -221,3 +221,37 @@ async def test_another_process_knows_the_call_and_its_conversation(board, ledger
         "CallAnswered", "StreamStarted", "HandoffRequested",
     ]  # fmt: skip
     assert [(line.role, line.text) for line in record.transcript] == [("caller", "My order is late.")]
+
+
+async def test_a_fact_that_contradicts_what_is_known_here_is_held_against_the_record(ledger, telephony):
+    here, elsewhere = switchboard(ledger, telephony), switchboard(ledger, telephony)
+    await here.answer_call(SID, CALLER, US)
+    session, _ = await with_bot(elsewhere)
+    await session.apply(fact(ev.HandoffRequested, target="desk"))
+    await session.apply(fact(ev.GoodbyeHeard, handoff=1))
+    await until(lambda: session.call.phase is Phase.RINGING)
+    behind = await here.find(SID)
+    assert behind is not None
+    assert behind.call.attempts == ()
+    await behind.apply(fact(ev.PersonAnswered, attempt=1))
+    assert behind.call.phase is Phase.PERSON
+    await here.close()
+    await elsewhere.close()
+
+
+async def test_a_stream_is_opened_by_a_process_that_knew_an_earlier_one(ledger, telephony):
+    here, elsewhere = switchboard(ledger, telephony), switchboard(ledger, telephony)
+    session, _ = await with_bot(here)
+    await session.apply(fact(ev.HandoffRequested, target="desk"))
+    await session.apply(fact(ev.GoodbyeHeard, handoff=1))
+    await until(lambda: session.call.phase is Phase.RINGING)
+    await session.close()
+    for attempt in (1, 2):
+        busy = fact(ev.DialEnded, attempt=attempt, status="busy", bridged=False)
+        document = await elsewhere.answer_callback(SID, CALLER, US, busy)
+    parameters = {p.get("name"): p.get("value") for p in ElementTree.fromstring(document).iter("Parameter")}
+    again = await here.open_stream(SID, parameters["token"] or "", parameters["state"] or "")
+    assert again is session
+    assert (again.call.leg, again.call.phase) == (2, Phase.BOT)
+    await here.close()
+    await elsewhere.close()

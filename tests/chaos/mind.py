@@ -93,7 +93,10 @@ class Mind:
     async def reply(self, turn: Turn) -> Reply:
         """See `Brain`."""
         if turn.why in ("prompt", "greeting") and self._greeted:
-            return [Say(quoted(turn.prompt) or "Sorry about that.")]
+            if "Say exactly" in turn.prompt:
+                return [Say(quoted(turn.prompt) or "Putting you through.")]
+            self.agreed = False  # the caller is back, or the session is a new one: it is their turn
+            return [Say("Sorry about that.")]
         match turn.why:
             case "greeting" | "prompt":
                 self._greeted = True

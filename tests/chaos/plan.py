@@ -22,7 +22,8 @@ RestKind = Literal["500", "500 for ever", "429", "429 with Retry-After", "hang",
 
 WeatherKind = Literal[
     "model refuses: 401", "model refuses: 429", "model refuses: 503", "model refuses: never", "slow handshake",
-    "SIGKILL", "SIGSTOP", "SIGTERM", "blocked loop", "database stopped", "database frozen", "database slow",
+    "SIGKILL", "SIGSTOP", "SIGTERM", "blocked loop",
+    "database stopped", "database frozen", "database slow", "database read-only",
 ]  # fmt: skip
 
 MODEL_KINDS: tuple[FaultKind, ...] = (
@@ -36,7 +37,8 @@ MODEL_WEATHER: tuple[WeatherKind, ...] = (
     "model refuses: 401", "model refuses: 429", "model refuses: 503", "model refuses: never", "slow handshake",
 )  # fmt: skip
 SERVER_WEATHER: tuple[WeatherKind, ...] = (
-    "SIGKILL", "SIGSTOP", "SIGTERM", "blocked loop", "database stopped", "database frozen", "database slow",
+    "SIGKILL", "SIGSTOP", "SIGTERM", "blocked loop",
+    "database stopped", "database frozen", "database slow", "database read-only",
 )  # fmt: skip
 
 FRONT_DESK = ("+12025550143", "+12025550178")

@@ -18,8 +18,9 @@ from sandbox.scene import Note
 from sandbox.sound import Span
 from sandbox.stage import OUR_NUMBER, Stage
 
-SETTLE_SECONDS = 30.0
-"""How long the record may take to know that a call is over."""
+SETTLE_SECONDS = 120.0
+"""How long the record may take to know that a call is over: a row whose end nobody was there to hear of is asked about
+when nothing was written of it for a while, see `bot/sweeper.py`."""
 
 
 @dataclass(slots=True)

@@ -10,6 +10,9 @@ from rich.table import Table
 from chaos.invariants import ending, rung, violations
 from chaos.play import Outcome
 
+LONGEST = 5
+"""How many of the longest silences are told one by one."""
+
 
 @dataclass
 class Tally:
@@ -35,6 +38,9 @@ class Report:
         self.silences: list[float] = []
         """Every silence of every call. Seconds."""
 
+        self.longest: list[tuple[float, float, str]] = []
+        """The calls with the longest silences: for how long and from when of the call on, in seconds; and the story."""
+
         self._tallies: defaultdict[str, Tally] = defaultdict(Tally)
         self._all = Tally()
 
@@ -43,6 +49,10 @@ class Report:
         wrong = violations(outcome)
         self.calls += 1
         self.silences += [span.end - span.start for span in outcome.silences]
+        worst = max(outcome.silences, key=lambda span: span.end - span.start, default=None)
+        if worst is not None:
+            longest = (round(worst.end - worst.start, 2), round(worst.start - outcome.notes[0].at, 2))
+            self.longest = sorted([*self.longest, (*longest, str(outcome.story))], reverse=True)[:LONGEST]
         if wrong:
             self.wrong.append((str(outcome.story), wrong))
         for tally in (self._all, *(self._tallies[fault] for fault in outcome.story.faults)):
@@ -72,6 +82,7 @@ class Report:
             "ended with": dict(self._all.endings),
             "rungs": dict(self._all.rungs),
             "silences": dict(zip(("p50", "p99", "max"), _spread(self.silences), strict=True)),
+            "longest": [{"seconds": seconds, "from": at, "story": story} for seconds, at, story in self.longest],
             "longest silence of a call": dict(zip(("p50", "p99", "max"), _spread(self._all.silences), strict=True)),
         }
 

@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
 import aiohttp
 
-from chaos.plan import Story, Weather
+from chaos.plan import Story
 from chaos.play import Outcome, settle
 from chaos.world import World
 
@@ -44,43 +43,5 @@ async def run(stories: Sequence[Story], world: World, *, at_once: int, told: Tol
                 await together(some, room)
             else:
                 round_ = list(some)
-                async with _in(world, round_[0].weather):
+                async with world.in_(round_[0].weather):
                     await together(round_, contextlib.nullcontext())
-
-
-@asynccontextmanager
-async def _in(world: World, weather: Weather | None) -> AsyncIterator[None]:
-    """The weather comes and goes while the round is played."""
-    if weather is None:
-        yield
-        return
-    coming = asyncio.create_task(_come_and_go(world, weather))
-    try:
-        yield
-    finally:
-        coming.cancel()
-        await asyncio.gather(coming, return_exceptions=True)
-
-
-async def _come_and_go(world: World, weather: Weather) -> None:
-    model = world.stage.model
-    await asyncio.sleep(weather.at)
-    try:
-        match weather.kind:
-            case "model refuses: 401":
-                model.refuse = 401
-            case "model refuses: 429":
-                model.refuse = 429
-            case "model refuses: 503":
-                model.refuse = 503
-            case "model refuses: never":
-                model.refuse = "never"
-            case "slow handshake":
-                model.handshake_seconds = 2.0
-            case _:
-                raise NotImplementedError(weather.kind)
-        for session in list(model.open)[::2]:  # half of them have to come back in this weather
-            session.break_now("close")
-        await asyncio.sleep(weather.lasts)
-    finally:
-        model.refuse, model.handshake_seconds = None, 0.0
