@@ -11,6 +11,7 @@ from uvicorn.loops.auto import auto_loop_factory
 from bot.heartbeat import Heartbeat
 from bot.line import open_line
 from bot.logs import set_up_logs
+from bot.our_numbers import set_up
 from bot.settings import Configuration, load_all
 from pipelines.config import ConfigurationError
 from web.app import create_app
@@ -56,6 +57,10 @@ def main(arguments: list[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb")
     verbs.add_parser("serve", help="answer calls (the default)")
     verbs.add_parser("check", help="say what is wrong with the configuration, and exit")
+    number = verbs.add_parser("number", help="point a number of yours here; without one, say whom each of them asks")
+    number.add_argument("number", nargs="?", help="the number, e.g. +12025550100")
+    number.add_argument("--fallback", help="the address of a document kept at Twilio, for when nothing here answers")
+    number.add_argument("--after-message", help="print that document; its recorder goes on at this address")
     demo = verbs.add_parser("demo", help="play calls against the real server, on this machine alone")
     demo.add_argument("story", nargs="*", help="names of the stories to play; all of them by default")
     demo.add_argument("--keep", action="store_true", help="leave the server up afterwards")
@@ -72,6 +77,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.verb == "check":
         print("The configuration is complete.")
         return 0
+    if options.verb == "number":
+        told = set_up(configuration, options.number, fallback=options.fallback, after_message=options.after_message)
+        return asyncio.run(told)
     set_up_logs(configuration.settings.log_level)
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         runner.run(serve(configuration))

@@ -171,7 +171,7 @@ class TwilioTelephony:
             raise ValueError("the API's address must be an http(s) URL")
         username, password = api_key or (account_sid, auth_token)
         self._http = _TwilioHttp(connect_seconds, read_seconds)
-        self._client = Client(
+        self.client = Client(
             username,
             password,
             account_sid,
@@ -180,8 +180,10 @@ class TwilioTelephony:
             # region and edge from the process's, and sends orders elsewhere than `api_url` says.
             environment={"TWILIO_REGION": ""},
         )
+        """Twilio's library, for what is no order for a live call. What goes wrong is a `TelephonyError` there, too."""
+
         if api_url is not None:
-            self._client.api.base_url = api_url
+            self.client.api.base_url = api_url
 
     async def __aenter__(self) -> Self:
         return self
@@ -223,7 +225,7 @@ class TwilioTelephony:
             raise ValueError("a CallSid must be CA and 32 hex digits")
         with logger.contextualize(call_sid=call_sid):
             try:
-                yield self._client.calls(call_sid)
+                yield self.client.calls(call_sid)
             except (ValueError, TypeError, AttributeError) as error:
                 # How the library stumbles over a success that is not JSON, not an object, or has
                 # a date that is none.

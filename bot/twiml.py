@@ -92,7 +92,7 @@ def document(order: Document, call: Call, policy: Policy, at: Addresses, *, toke
         case TakeMessage():
             return _take_message(policy, at)
         case HangUp():
-            return _hang_up()
+            return hang_up()
 
 
 def _connect_bot(leg: int, policy: Policy, at: Addresses, token: str) -> str:
@@ -124,6 +124,28 @@ def _connect_bot(leg: int, policy: Policy, at: Addresses, token: str) -> str:
         dial.number(number.e164, **_progress(at, 0))
     response.append(dial)
     _record(response, policy, at.recorded(failsafe=True))
+    return str(response)
+
+
+def hosted_fallback(policy: Policy, after_message: str) -> str:
+    """The document for a number's fallback address, which Twilio itself keeps: nothing of ours answers.
+
+    Args:
+        policy: The operator's rules.
+        after_message: The address of a document that ends the call, kept at Twilio as well: `<Record>` needs to be told
+            where to go on, else it asks for its own document again and again (Twilio: TwiML `<Record>`).
+    """
+    target = policy.targets[policy.failsafe]
+    dial = Dial(
+        timeout=max(number.ring_seconds for number in target.numbers),
+        time_limit=policy.dial_seconds,
+        **_caller_id(target),
+    )
+    for number in target.numbers:
+        dial.number(number.e164)
+    response = VoiceResponse()
+    response.append(dial)
+    _record(response, policy, after_message)
     return str(response)
 
 
@@ -167,7 +189,8 @@ def _record(response: VoiceResponse, policy: Policy, action: str) -> None:
     response.hangup()
 
 
-def _hang_up() -> str:
+def hang_up() -> str:
+    """The call ends."""
     response = VoiceResponse()
     response.hangup()
     return str(response)
@@ -200,4 +223,4 @@ def connect_person() -> str:
 
 def decline_person() -> str:
     """The answer to any other key."""
-    return _hang_up()
+    return hang_up()

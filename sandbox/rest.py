@@ -19,6 +19,8 @@ from aiohttp import web
 from sandbox.account import Account
 from sandbox.codec import write_wav
 from sandbox.leg import ChildLeg, Fetch, HungUp, Inline, Leg, Redirected, Source
+from sandbox.refusal import Refusal
+from sandbox.rest_numbers import NumbersResource
 
 LONGEST_TWIML = 4000
 """Characters of a document that a request carries (Twilio: error 32018)."""
@@ -70,21 +72,6 @@ class NewCall:
     """What the status callback is told."""
 
 
-class Refusal(Exception):
-    """An answer that is an error of Twilio's.
-
-    Attributes:
-        status: The HTTP status.
-        code: Twilio's code.
-    """
-
-    def __init__(self, status: int, code: int, message: str) -> None:
-        """Say why; see the class."""
-        super().__init__(message)
-        self.status = status
-        self.code = code
-
-
 class Rest:
     """The server. `async with` opens it."""
 
@@ -102,12 +89,17 @@ class Rest:
         self._closing = asyncio.Event()
         app = web.Application()
         calls = f"{account.path}/Calls"
+        numbers = NumbersResource(account)
         app.add_routes(
             [
                 web.post(f"{calls}.json", self._answer("create", self._create)),
                 web.get(f"{calls}.json", self._answer("list", self._list)),
                 web.post(f"{calls}/{{sid}}.json", self._answer("update", self._update)),
                 web.get(f"{calls}/{{sid}}.json", self._answer("fetch", self._fetch)),
+                web.get(f"{account.path}/IncomingPhoneNumbers.json", self._answer("list numbers", numbers.list)),
+                web.post(
+                    f"{account.path}/IncomingPhoneNumbers/{{sid}}.json", self._answer("update number", numbers.update)
+                ),
                 web.get(f"{account.path}/Recordings/{{sid}}.wav", self._recording),
                 web.route("*", "/{any:.*}", self._answer("unknown", self._unknown)),
             ]
