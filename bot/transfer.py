@@ -51,7 +51,7 @@ from bot.routing import Fallback, Mode, Policy, after_nobody, failsafe_number, n
 REDIRECT_SECONDS = 10.0
 """The longest wait for any sign of a redirect; past it our own stream is closed."""
 
-UNKNOWN_REDIRECT_SECONDS = 1.0
+UNKNOWN_REDIRECT_SECONDS = 0.5
 """How long the stream's `stop` may take to prove a redirect whose REST answer was lost: four seconds have gone by, and
 the caller hears nothing."""
 

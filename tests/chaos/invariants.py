@@ -1,7 +1,9 @@
 """What must be true of every call, whatever broke: judged by what the caller heard, what Twilio did, and the record."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+from chaos.plan import Story
 from chaos.play import Outcome
 from sandbox.leg import ChildLeg
 
@@ -15,6 +17,27 @@ ALLOWED = frozenset({"+12025550143", "+12025550178", "+12025550199"})
 """The numbers of the policy."""
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a story, in plain values."""
+
+    story: Story
+    wrong: list[str]
+    """Everything that must not be, in words."""
+
+    ending: str
+    rung: str
+    silences: list[tuple[float, float]]
+    """Dead air: when of the call it began, and how long it was. Seconds."""
+
+
+def judge(outcome: Outcome) -> Verdict:
+    """Look at a story that was played and whose record has its end, or should have."""
+    began = outcome.notes[0].at
+    silences = [(span.start - began, span.end - span.start) for span in outcome.silences]
+    return Verdict(outcome.story, violations(outcome), ending(outcome), rung(outcome), silences)
+
+
 def violations(outcome: Outcome) -> list[str]:
     """Everything that must not be, in words; nothing where all held."""
     return [*_caller(outcome), *_people(outcome), *_orders(outcome), *_record(outcome)]
@@ -22,7 +45,8 @@ def violations(outcome: Outcome) -> list[str]:
 
 def was_wanted(outcome: Outcome) -> bool:
     """Whether the call ended with what the caller called for, or with another way through."""
-    chatted = outcome.story.goal == "chat" and any(n.data["name"] == "end_call" for n in outcome.of("model", "calls"))
+    talks = outcome.story.goal in ("chat", "leaves")  # whoever would leave may have heard all they wanted before
+    chatted = talks and any(note.data["name"] == "end_call" for note in outcome.of("model", "calls"))
     return outcome.caller.satisfied or (chatted and not outcome.caller.hung_up)
 
 

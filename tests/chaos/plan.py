@@ -44,8 +44,10 @@ SERVER_WEATHER: tuple[WeatherKind, ...] = (
 FRONT_DESK = ("+12025550143", "+12025550178")
 BILLING = "+12025550199"
 
-ROUND = 16
-"""How many calls one weather befalls."""
+ROUND, LARGE_ROUND = 16, 40
+"""How many calls one weather befalls; and in a plan of more than `LARGE` calls."""
+
+LARGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ def plan(seed: int, calls: int) -> list[Story]:
     while len(stories) < calls:
         number += 1
         weather = Weather(next(weathers[number % 4 != 0]), chance.uniform(3.0, 9.0), chance.uniform(4.0, 12.0))
-        for n in range(min(ROUND, calls - len(stories))):
+        for n in range(min(ROUND if calls <= LARGE else LARGE_ROUND, calls - len(stories))):
             story = _story(chance, f"{seed}-{len(stories)}", number)
             stories.append(replace(story, weather=weather, begins=n * 0.25))
     return stories

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from rich.table import Table
 
-from chaos.invariants import ending, rung, violations
-from chaos.play import Outcome
+from chaos.invariants import Verdict
 
 LONGEST = 5
 """How many of the longest silences are told one by one."""
@@ -44,23 +43,20 @@ class Report:
         self._tallies: defaultdict[str, Tally] = defaultdict(Tally)
         self._all = Tally()
 
-    def add(self, outcome: Outcome) -> list[str]:
-        """Count a call. Returns what is wrong with it."""
-        wrong = violations(outcome)
+    def add(self, verdict: Verdict) -> None:
+        """Count a call."""
         self.calls += 1
-        self.silences += [span.end - span.start for span in outcome.silences]
-        worst = max(outcome.silences, key=lambda span: span.end - span.start, default=None)
-        if worst is not None:
-            longest = (round(worst.end - worst.start, 2), round(worst.start - outcome.notes[0].at, 2))
-            self.longest = sorted([*self.longest, (*longest, str(outcome.story))], reverse=True)[:LONGEST]
-        if wrong:
-            self.wrong.append((str(outcome.story), wrong))
-        for tally in (self._all, *(self._tallies[fault] for fault in outcome.story.faults)):
-            tally.endings[ending(outcome)] += 1
-            tally.rungs[rung(outcome)] += 1
-            tally.silences.append(outcome.dead_air)
-            tally.wrong += bool(wrong)
-        return wrong
+        self.silences += [seconds for _, seconds in verdict.silences]
+        if verdict.wrong:
+            self.wrong.append((str(verdict.story), verdict.wrong))
+        at, longest = max(verdict.silences, key=lambda silence: silence[1], default=(0.0, 0.0))
+        told = (round(longest, 2), round(at, 2), str(verdict.story))
+        self.longest = sorted([*self.longest, told], reverse=True)[:LONGEST]
+        for tally in (self._all, *(self._tallies[fault] for fault in verdict.story.faults)):
+            tally.endings[verdict.ending] += 1
+            tally.rungs[verdict.rung] += 1
+            tally.silences.append(longest)
+            tally.wrong += bool(verdict.wrong)
 
     def table(self) -> Table:
         """Faults × how the calls ended × rungs × the longest silence of a call."""
@@ -81,6 +77,7 @@ class Report:
             "wrong": [{"story": story, "violations": wrong} for story, wrong in self.wrong],
             "ended with": dict(self._all.endings),
             "rungs": dict(self._all.rungs),
+            "faults": {name: _figures(tally) for name, tally in sorted(self._tallies.items())},
             "silences": dict(zip(("p50", "p99", "max"), _spread(self.silences), strict=True)),
             "longest": [{"seconds": seconds, "from": at, "story": story} for seconds, at, story in self.longest],
             "longest silence of a call": dict(zip(("p50", "p99", "max"), _spread(self._all.silences), strict=True)),
@@ -91,6 +88,16 @@ def _cells(tally: Tally) -> list[str]:
     spread = [f"{seconds:.1f} s" for seconds in _spread(tally.silences)]
     calls = str(tally.endings.total())
     return [calls, _counted(tally.endings), _counted(tally.rungs), *spread, str(tally.wrong or "")]
+
+
+def _figures(tally: Tally) -> dict[str, object]:
+    return {
+        "calls": tally.endings.total(),
+        "wrong": tally.wrong,
+        "ended with": dict(tally.endings),
+        "rungs": dict(tally.rungs),
+        "longest silence of a call": dict(zip(("p50", "p99", "max"), _spread(tally.silences), strict=True)),
+    }
 
 
 def _counted(what: Counter[str]) -> str:

@@ -7,11 +7,12 @@ from itertools import groupby
 
 import aiohttp
 
+from chaos.invariants import Verdict, judge
 from chaos.plan import Story
-from chaos.play import Outcome, settle
+from chaos.play import settle
 from chaos.world import World
 
-Told = Callable[[Outcome], None]
+Told = Callable[[Verdict], None]
 
 
 async def run(stories: Sequence[Story], world: World, *, at_once: int, told: Told) -> None:
@@ -31,7 +32,7 @@ async def run(stories: Sequence[Story], world: World, *, at_once: int, told: Tol
             async with room:
                 outcome = await world.player.play(story)
             await settle(outcome, world.urls, http)
-            told(outcome)
+            told(judge(outcome))
 
         async def together(some: Iterable[Story], room: contextlib.AbstractAsyncContextManager[object]) -> None:
             async with asyncio.TaskGroup() as playing:
