@@ -9,7 +9,7 @@ help:                ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-7s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.ready ## real calls through the real server, on a simulated network: see and hear them
-	@$(RUN) server.py demo
+	@$(RUN) server.py demo $(STORY)
 
 chaos: $(VENV)/.ready ## calls on which things break: CALLS=100 SEED=7 ONLY=7-12,7-40
 	@PYTHONPATH=.:tests $(RUN) -m chaos $(if $(CALLS),--calls $(CALLS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) $(ARGS)

@@ -12,7 +12,7 @@ from bot.heartbeat import Heartbeat
 from bot.line import open_line
 from bot.logs import set_up_logs
 from bot.settings import Configuration, load_all
-from pipelines.config import ConfigurationError
+from pipelines.problems import ConfigurationError
 from web.app import create_app
 from web.draining import DrainingServer
 from web.media_socket import MediaSocketProtocol

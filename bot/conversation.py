@@ -16,11 +16,8 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import (
     AssistantTurnStoppedMessage,
     LLMContextAggregatorPair,
-    LLMUserAggregatorParams,
     UserTurnMessageAddedMessage,
 )
-from pipecat.turns.user_stop import ExternalUserTurnStopStrategy
-from pipecat.turns.user_turn_strategies import ExternalUserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
 
 from bot import briefing
@@ -84,12 +81,13 @@ class Conversation:
         self._context = LLMContext(_opening(session, policy, pipeline), tools)
         user_turn, assistant_turn = LLMContextAggregatorPair(
             self._context,
-            user_params=LLMUserAggregatorParams(user_turn_strategies=_turns_of_the_model()),
+            user_params=leg.user_turns,
         )
         self._worker = PipelineWorker(
             Pipeline(
                 [
                     self._transport.input(),
+                    *self._leg.ears,
                     user_turn,
                     *self._leg.stages,
                     self._handoff,
@@ -97,7 +95,11 @@ class Conversation:
                     assistant_turn,
                 ]
             ),
-            params=PipelineParams(audio_in_sample_rate=SAMPLE_RATE, audio_out_sample_rate=SAMPLE_RATE),
+            params=PipelineParams(
+                audio_in_sample_rate=SAMPLE_RATE,
+                audio_out_sample_rate=SAMPLE_RATE,
+                enable_usage_metrics=leg.takes_frames,  # the others count their tokens themselves
+            ),
             cancel_on_idle_timeout=False,  # a silent caller is not hung up on
             idle_timeout_secs=None,
             enable_rtvi=False,
@@ -125,6 +127,7 @@ class Conversation:
             watching.cancel()
             self._session.detach(self)
             self._keep()
+            await self._leg.close()
 
     # --- bot.session.Conversation -------------------------------------------------------------------
 
@@ -149,14 +152,15 @@ class Conversation:
 
     async def _renew(self, renewal: int) -> None:
         line = self._transport.output()
-        instruction = briefing.for_renewed_bot(line.being_said)
+        being_said = f"{line.being_said} {self._leg.unspoken.strip()}".strip()
+        instruction = briefing.for_renewed_bot(being_said)
         line.play(self._filler)
         has_spoken = any(isinstance(m, dict) and m.get("role") == "assistant" for m in self._context.get_messages())
         failure: Exception | None = None
         for pause in (0.0, RENEW_AGAIN_SECONDS):
             await asyncio.sleep(pause)
             try:
-                await self._leg.renew(instruction if has_spoken or line.being_said else "")
+                await self._leg.renew(instruction if has_spoken or being_said else "")
             except Exception as error:
                 failure = error
             else:
@@ -209,13 +213,6 @@ def _opening(session: Session, policy: Policy, pipeline: PipelineConfig) -> list
         return [{"role": "developer", "content": words}]
     logger.debug("no greeting is configured; the model opens the conversation")
     return []
-
-
-def _turns_of_the_model() -> ExternalUserTurnStrategies:
-    """The model hears where the caller's turns begin and end; no turn detector of our own is loaded for each call."""
-    strategies = ExternalUserTurnStrategies()
-    strategies.stop = [ExternalUserTurnStopStrategy(wait_for_transcript=False)]
-    return strategies
 
 
 def _moment(timestamp: str) -> float:

@@ -109,7 +109,7 @@ async def open_line(configuration: Configuration) -> AsyncIterator[Line]:
         api_url=settings.twilio_api_url,
     )
     tools = ToolsSchema([*call_tools(configuration.policy), *business_tools(configuration.pipeline)])
-    credentials = Credentials(settings.openai_api_key.get_secret_value(), settings.openai_realtime_url)
+    credentials = Credentials(configuration.environ, settings.openai_realtime_url)
 
     def build() -> Leg:
         return build_leg(configuration.pipeline, credentials, tools)

@@ -8,11 +8,13 @@ from typing import Any, Self
 
 import aiohttp
 
+from sandbox.brain import StockBrain
 from sandbox.caller import CallerLeg
 from sandbox.check import Played
 from sandbox.hum import hum_for
 from sandbox.model import RealtimeModel
 from sandbox.network import Line, Network
+from sandbox.openai_http import OpenAIHttp
 from sandbox.scene import Journal
 from sandbox.script import Script
 from sandbox.session import Timing
@@ -38,6 +40,13 @@ class Stage:
         """
         self.journal = Journal()
         self.model = RealtimeModel(journal=self.journal, api_key=API_KEY, timing=timing)
+        self.openai = OpenAIHttp(
+            lines=self.model.lines,
+            default_brain=StockBrain(),
+            journal=self.journal,
+            api_key=API_KEY,
+            timing=timing,
+        )
         self.network = Network(account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, journal=self.journal)
         self.server_url = ""
         self._stack = AsyncExitStack()
@@ -45,6 +54,7 @@ class Stage:
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self.model)
+        await self._stack.enter_async_context(self.openai)
         await self._stack.enter_async_context(self.network)
         self._http = await self._stack.enter_async_context(aiohttp.ClientSession())
         self.network.numbers[OUR_NUMBER] = Line(
@@ -65,6 +75,8 @@ class Stage:
             "TWILIO_API_URL": self.network.rest_url,
             "OPENAI_API_KEY": API_KEY,
             "OPENAI_REALTIME_URL": self.model.url,
+            "OPENAI_BASE_URL": self.openai.url,
+            "VOICE_DETECTOR": "loudness",  # the sandbox's voices are tones, which are no voices to a network
             "HANDOFF_POLICY": "sandbox/handoff.yaml",
         }
 
@@ -82,6 +94,7 @@ class Stage:
             begun: Told of the call as soon as there is one.
         """
         hum = hum_for(next(self._lines))
+        asked_before = len(self.openai.requests)
         script = Script(story, self.journal)
         self.model.lines[hum] = script
         call = await self.network.call(story.caller, OUR_NUMBER, hum=hum, people=story.people)
@@ -94,7 +107,9 @@ class Stage:
             await call.settle()
             del self.model.lines[hum]
         sessions = [session for session in self.model.sessions if session.hum == hum]
-        return Played(name, story, call, self.journal.of(call.sid), sessions, await self._record(call.sid))
+        requests = self.openai.requests[asked_before:]
+        record = await self._record(call.sid)
+        return Played(name, story, call, self.journal.of(call.sid), [*sessions, *requests], record, bool(requests))
 
     async def _record(self, sid: str) -> dict[str, Any]:
         """What the server's own record says, as soon as it says that the call is over."""
