@@ -108,7 +108,7 @@ class Conversation:
         self._watch = ModelWatch(
             session,
             leg,
-            fill=lambda: self._transport.output().play(self._filler),
+            fill=self._fill,
             silent=lambda: not self._transport.output().playing,
             most_tokens=policy.bot_tokens,
         )
@@ -150,11 +150,18 @@ class Conversation:
         """See the protocol. The caller hears a word meanwhile."""
         self._renewing = asyncio.create_task(self._renew(renewal))
 
+    def _fill(self) -> None:
+        """A word from a recording, which is no part of what the model says before and after it."""
+        line = self._transport.output()
+        line.finish()
+        line.play(self._filler)
+        line.finish()
+
     async def _renew(self, renewal: int) -> None:
         line = self._transport.output()
         being_said = f"{line.being_said} {self._leg.unspoken.strip()}".strip()
         instruction = briefing.for_renewed_bot(being_said)
-        line.play(self._filler)
+        self._fill()
         has_spoken = any(isinstance(m, dict) and m.get("role") == "assistant" for m in self._context.get_messages())
         failure: Exception | None = None
         for pause in (0.0, RENEW_AGAIN_SECONDS):
