@@ -28,6 +28,7 @@ serve: $(VENV)/.ready ## answer calls
 
 docs: $(VENV)/.ready ## write what the documentation shows of the code
 	@PYTHONPATH=.:tests $(RUN) tests/test_law_table.py
+	@$(RUN) -m pipelines.schema
 
 lock: $(VENV)/.ready ## pin the newest versions that pyproject.toml allows
 	@$(VENV)/bin/uv pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 --no-annotate \

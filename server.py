@@ -4,15 +4,18 @@ import argparse
 import asyncio
 import gc
 import sys
+from collections.abc import Sequence
 
 import uvicorn
 from uvicorn.loops.auto import auto_loop_factory
 
+from bot.environment import read_environment
 from bot.heartbeat import Heartbeat
 from bot.line import open_line
 from bot.logs import set_up_logs
-from bot.settings import Configuration, load_all
-from pipelines.problems import ConfigurationError
+from bot.settings import CALL_TOOLS, Configuration, load_all
+from pipelines.load import load_chain
+from pipelines.problems import ConfigurationError, Problem
 from web.app import create_app
 from web.draining import DrainingServer
 from web.media_socket import MediaSocketProtocol
@@ -50,12 +53,28 @@ def _settle_down() -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
 
 
+def check_pipelines(names: Sequence[str]) -> int:
+    """Say what is wrong with some pipelines. Returns the process's exit status."""
+    problems: list[Problem] = []
+    for name in names:
+        try:
+            load_chain(name, read_environment(None, ".env").values, taken=CALL_TOOLS)
+        except ConfigurationError as error:
+            problems += error.problems
+    if problems:
+        print(ConfigurationError(dict.fromkeys(problems)), file=sys.stderr)
+        return EXIT_MISCONFIGURED
+    print(f"{', '.join(names)}: complete.")
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb. Returns the process's exit status."""
     parser = argparse.ArgumentParser(prog="server.py", description=__doc__)
     verbs = parser.add_subparsers(dest="verb")
     verbs.add_parser("serve", help="answer calls (the default)")
-    verbs.add_parser("check", help="say what is wrong with the configuration, and exit")
+    check = verbs.add_parser("check", help="say what is wrong with the configuration, and exit")
+    check.add_argument("pipeline", nargs="*", help="pipelines to look at instead, by name or path")
     demo = verbs.add_parser("demo", help="play calls against the real server, on this machine alone")
     demo.add_argument("story", nargs="*", help="names of the stories to play; all of them by default")
     demo.add_argument("--keep", action="store_true", help="leave the server up afterwards")
@@ -64,6 +83,8 @@ def main(arguments: list[str] | None = None) -> int:
         from sandbox.demo import play  # the sandbox is no part of a production server
 
         return play(options.story, keep=options.keep)
+    if options.verb == "check" and options.pipeline:
+        return check_pipelines(options.pipeline)
     try:
         configuration = load_all()
     except ConfigurationError as error:

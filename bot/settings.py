@@ -39,6 +39,9 @@ from pipelines.problems import (
 
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL")
 
+CALL_TOOLS = (HAND_OFF, TAKE_MESSAGE, END_CALL)
+"""Tools that every call has."""
+
 _T = TypeVar("_T")
 
 
@@ -275,12 +278,11 @@ def load_all(environ: Mapping[str, str] | None = None, env_file: str | Path | No
     values, fields = environment.values, Settings.model_fields
     policy_path = Path(values.get("HANDOFF_POLICY") or fields["handoff_policy"].default)
     pipeline_name = values.get("PIPELINE") or fields["pipeline"].default
-    taken = (HAND_OFF, TAKE_MESSAGE, END_CALL)
     problems: list[Problem] = []
     settings = _gather(problems, lambda: _settings(environment))
     several = is_postgresql(values.get("DATABASE_URL", ""))  # processes: any of them can take a caller back
     policy = _gather(problems, lambda: load_policy(policy_path, values, rescue=several))
-    pipelines = _gather(problems, lambda: load_chain(pipeline_name, values, taken=taken))
+    pipelines = _gather(problems, lambda: load_chain(pipeline_name, values, taken=CALL_TOOLS))
     if settings is None or policy is None or pipelines is None:
         raise ConfigurationError(sorted(problems, key=lambda problem: problem.where != "environment"))
     return Configuration(settings, policy, pipelines, values)
