@@ -78,11 +78,21 @@ def main(arguments: list[str] | None = None) -> int:
     demo = verbs.add_parser("demo", help="play calls against the real server, on this machine alone")
     demo.add_argument("story", nargs="*", help="names of the stories to play; all of them by default")
     demo.add_argument("--keep", action="store_true", help="leave the server up afterwards")
+    call = verbs.add_parser("call", help="a telephone in this terminal: type what the caller says")
+    call.add_argument("--to", metavar="URL", help="a server that runs already, e.g. http://127.0.0.1:8000")
+    call.add_argument("--real", action="store_true", help="talk with the model of .env instead of the sandbox's")
+    call.add_argument(
+        "--rest-port", type=int, default=8021, help="where that server finds the network's REST: %(default)s"
+    )
     options = parser.parse_args(arguments)
     if options.verb == "demo":
         from sandbox.demo import play  # the sandbox is no part of a production server
 
         return play(options.story, keep=options.keep)
+    if options.verb == "call":
+        from sandbox.terminal import call as make_call
+
+        return make_call(to=options.to, real=options.real, rest_port=options.rest_port)
     if options.verb == "check" and options.pipeline:
         return check_pipelines(options.pipeline)
     try:

@@ -32,11 +32,12 @@ API_KEY = "sk-sandbox"
 class Stage:
     """Where stories are played. `async with` opens it."""
 
-    def __init__(self, *, timing: Timing | None = None) -> None:
+    def __init__(self, *, timing: Timing | None = None, rest_port: int = 0) -> None:
         """Nothing runs yet.
 
         Args:
             timing: How fast the model is, and how long its sessions last.
+            rest_port: Where the network's REST listens on loopback; 0 for a free port.
         """
         self.journal = Journal()
         self.model = RealtimeModel(journal=self.journal, api_key=API_KEY, timing=timing)
@@ -47,7 +48,9 @@ class Stage:
             api_key=API_KEY,
             timing=timing,
         )
-        self.network = Network(account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, journal=self.journal)
+        self.network = Network(
+            account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, journal=self.journal, rest_port=rest_port
+        )
         self.server_url = ""
         self._stack = AsyncExitStack()
         self._lines = itertools.count()
@@ -108,16 +111,20 @@ class Stage:
             del self.model.lines[hum]
         sessions = [session for session in self.model.sessions if session.hum == hum]
         requests = self.openai.requests[asked_before:]
-        record = await self._record(call.sid)
+        record = await self.record(call.sid)
         return Played(name, story, call, self.journal.of(call.sid), [*sessions, *requests], record, bool(requests))
 
-    async def _record(self, sid: str) -> dict[str, Any]:
+    async def record(self, sid: str) -> dict[str, Any]:
         """What the server's own record says, as soon as it says that the call is over."""
         record: dict[str, Any] = {}
         for _ in range(50):
-            async with self._http.get(f"{self.server_url}/api/calls/{sid}") as answer:
-                record = await answer.json()
+            record = await self.record_now(sid)
             if record.get("state") == "ended":
                 break
             await asyncio.sleep(0.1)
         return record
+
+    async def record_now(self, sid: str) -> dict[str, Any]:
+        """What it says now."""
+        async with self._http.get(f"{self.server_url}/api/calls/{sid}") as answer:
+            return await answer.json()
