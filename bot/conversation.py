@@ -4,12 +4,14 @@ transport in ▸ user turn ▸ MODEL ▸ HandoffProcessor ▸ transport out ▸ 
 """
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from loguru import logger
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import ErrorFrame, LLMRunFrame
+from pipecat.observers.base_observer import BaseObserver
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
@@ -48,6 +50,7 @@ class Conversation:
         pipeline: PipelineConfig,
         leg: Leg,
         tools: ToolsSchema,
+        observers: Sequence[BaseObserver] = (),
     ) -> None:
         """Build the pipeline; `run` starts it.
 
@@ -59,6 +62,7 @@ class Conversation:
             pipeline: The model leg's settings.
             leg: The model.
             tools: What it may call.
+            observers: Pipecat's, who see every frame that is pushed.
         """
         self._wire = wire
         self._session = session
@@ -104,6 +108,7 @@ class Conversation:
             idle_timeout_secs=None,
             enable_rtvi=False,
             enable_turn_tracking=False,
+            observers=list(observers),
         )
         self._watch = ModelWatch(
             session,
@@ -128,6 +133,12 @@ class Conversation:
             self._session.detach(self)
             self._keep()
             await self._leg.close()
+
+    async def write(self, text: str) -> None:
+        """Take what the caller types instead of saying it."""
+        self._session.add_line("caller", text, self._session.now())
+        await self._leg.write(text)
+        self._keep()
 
     # --- bot.session.Conversation -------------------------------------------------------------------
 

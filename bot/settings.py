@@ -211,6 +211,9 @@ class Settings(BaseModel):
     outage: bool = False
     """Whether every new call goes straight to a person. `PUT /api/outage` does it without a restart."""
 
+    evals: bool = False
+    """Whether an eval harness may talk with the bot of Pipecat's runner. `python server.py` never lets one in."""
+
     drain_seconds: int = Field(default=600, ge=0)
     """How long live calls may go on after the process was told to end. Seconds."""
 

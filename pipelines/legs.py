@@ -131,3 +131,6 @@ class Leg(Protocol):
 
     async def prompt(self, instruction: str) -> None:
         """Tell the model something that the caller did not say, and have it answer."""
+
+    async def write(self, text: str) -> None:
+        """Take what the caller typed instead of saying it, and have the model answer."""

@@ -252,6 +252,17 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         message: LLMContextMessage = {"role": "developer", "content": instruction}
         await self.queue_frame(LLMMessagesAppendFrame([message], run_llm=True))
 
+    async def write(self, text: str) -> None:
+        """See `Leg`. As the user's words, where an appended message would be the system's."""
+        await self._ready.wait()
+        content = [events.ItemContent(type="input_text", text=text)]
+        item = events.ConversationItem(type="message", role="user", content=content)
+        self._messages_added_manually[item.id] = True
+        await self.send_client_event(events.ConversationItemCreateEvent(item=item))
+        assert self._context is not None  # noqa: S101 - the greeting came with it
+        self._context.add_message({"role": "user", "content": text})
+        await self._create_response()
+
     # --- the session -------------------------------------------------------------------------------
 
     async def _open(self) -> ModelSocket:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from sandbox.brain import StockBrain
+from sandbox.brain import Brain, StockBrain
 from sandbox.caller import CallerLeg
 from sandbox.check import Played
 from sandbox.hum import hum_for
@@ -32,18 +32,19 @@ API_KEY = "sk-sandbox"
 class Stage:
     """Where stories are played. `async with` opens it."""
 
-    def __init__(self, *, timing: Timing | None = None, rest_port: int = 0) -> None:
+    def __init__(self, *, timing: Timing | None = None, brain: Brain | None = None, rest_port: int = 0) -> None:
         """Nothing runs yet.
 
         Args:
             timing: How fast the model is, and how long its sessions last.
+            brain: Answers on lines without a story; by default with stock sentences.
             rest_port: Where the network's REST listens on loopback; 0 for a free port.
         """
         self.journal = Journal()
-        self.model = RealtimeModel(journal=self.journal, api_key=API_KEY, timing=timing)
+        self.model = RealtimeModel(journal=self.journal, api_key=API_KEY, default_brain=brain, timing=timing)
         self.openai = OpenAIHttp(
             lines=self.model.lines,
-            default_brain=StockBrain(),
+            default_brain=brain or StockBrain(),
             journal=self.journal,
             api_key=API_KEY,
             timing=timing,
