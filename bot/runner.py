@@ -1,13 +1,10 @@
 """What Pipecat's runner brings: a Twilio media stream, an eval harness, or a browser."""
 
 import json
-from typing import Any
 
 from fastapi import WebSocket
 from loguru import logger
-from pipecat.evals.fastapi_transport import EvalFastAPIWebsocketTransport
-from pipecat.evals.serializer import EvalConnectionFlags, EvalSerializer, parse_eval_connect
-from pipecat.evals.transport import EvalTransportParams
+from pipecat.evals.serializer import EvalConnectionFlags, parse_eval_connect
 from pipecat.runner.types import SmallWebRTCRunnerArguments, WebSocketRunnerArguments
 from pipecat.transports.base_transport import TransportParams
 from pydantic import TypeAdapter, ValidationError
@@ -15,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from bot.environment import read_environment
 from bot.line import open_line
 from bot.local.call import call_locally
-from bot.local.desk import Act, Desk, Habits
+from bot.local.desk import Desk
 from bot.local.page import DESKS, PATH
 from bot.settings import load_all
 from bot.start import read_first, read_start
@@ -43,7 +40,9 @@ async def answer_socket(runner_args: WebSocketRunnerArguments) -> None:
     if flags is None:
         await _answer_stream(websocket, first)
     elif _evals_allowed():
-        await _answer_eval(websocket, flags, runner_args.body if isinstance(runner_args.body, dict) else {})
+        from bot.local.eval import answer_eval  # what it imports needs more than a telephone does
+
+        await answer_eval(websocket, flags, runner_args.body if isinstance(runner_args.body, dict) else {})
     else:
         logger.error("an eval harness is not let in: EVALS=on allows it to talk with this bot")
         await websocket.close()
@@ -55,21 +54,6 @@ async def _answer_stream(websocket: WebSocket, first: str | None) -> None:
         start = await read_start(websocket, first)
         if start is not None:
             await line.converse_unannounced(websocket, start)
-
-
-async def _answer_eval(websocket: WebSocket, flags: EvalConnectionFlags, body: dict[str, Any]) -> None:
-    """Lead a call in text.
-
-    Args:
-        websocket: The harness's.
-        flags: What it asks for.
-        body: What the runner was given with `--runner-body`. `pipeline`: which pipeline is tested. `people`: what
-            everybody does who is rung; nothing by default, so that nobody ever answers.
-    """
-    params = EvalTransportParams(audio_out_enabled=True, serializer=EvalSerializer())
-    transport = EvalFastAPIWebsocketTransport(websocket, params, flags)
-    settings = {"PIPELINE": str(body["pipeline"])} if "pipeline" in body else {}
-    await call_locally(transport, Habits(*map(Act, body.get("people", ()))), aloud=False, **settings)
 
 
 def _eval_flags(first: str | None) -> EvalConnectionFlags | None:

@@ -35,6 +35,7 @@ VARIABLES = {
     "MAX_CALLS_TOGETHER",
     "MAX_CALLS_PER_CALLER",
     "OUTAGE",
+    "EVALS",
     "LOG_LEVEL",
 }
 
