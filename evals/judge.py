@@ -50,8 +50,7 @@ class Words(BaseClassifier):
         self,
         state: str | dict[str, Any] | list[Any],
         questions: Mapping[str, ClassifierQuestion],
-        *,
-        images: Sequence[ClassifierImage],
+        images: Sequence[ClassifierImage] = (),
     ) -> tuple[dict[str, ClassifierResult], LLMTokenUsage | None]:
         reply = str(state.get("latest_bot_reply", state) if isinstance(state, dict) else state).lower()
         return {name: _answer(question, reply) for name, question in questions.items()}, None

@@ -107,9 +107,8 @@ class CascadeLeg(FrameLeg):
         """See `Leg`."""
         return super().resting and self._words_due_since is None
 
-    async def prompt(self, instruction: str) -> None:
-        """See `Leg`. The user's turn adds it to the context and has the model answer."""
-        message: LLMContextMessage = {"role": "developer", "content": instruction}
+    async def _append(self, message: LLMContextMessage) -> None:
+        """The user's turn adds it to the context and has the model answer."""
         append = LLMMessagesAppendFrame([message], run_llm=True)
         await self._cue.push_frame(append, FrameDirection.UPSTREAM)
 

@@ -155,8 +155,15 @@ class FrameLeg:
         raise OSError(f"{type(self._model).__name__} knows no new session with the conversation so far")
 
     async def prompt(self, instruction: str) -> None:
-        """See `Leg`. Most speech-to-speech services speak on a message that is queued on themselves."""
-        message: LLMContextMessage = {"role": "developer", "content": instruction}
+        """See `Leg`."""
+        await self._append({"role": "developer", "content": instruction})
+
+    async def write(self, text: str) -> None:
+        """See `Leg`."""
+        await self._append({"role": "user", "content": text})
+
+    async def _append(self, message: LLMContextMessage) -> None:
+        """Have the model answer a message. Most speech-to-speech services do when it is queued on themselves."""
         await self._model.queue_frame(LLMMessagesAppendFrame([message], run_llm=True))
 
     # --- what goes by ------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ async def dev_runner(stage: Stage, folder: Path, *arguments: str, **settings: st
         **settings: More of its environment.
     """
     port = _free_port()
-    told = {name: stage.environment[name] for name in ("OPENAI_API_KEY", "OPENAI_REALTIME_URL", "HANDOFF_POLICY")}
+    told = {name: value for name, value in stage.environment.items() if not name.startswith(("TWILIO", "PUBLIC"))}
     log = folder / "runner.log"
     with log.open("w") as output:
         process = await asyncio.create_subprocess_exec(

@@ -34,8 +34,9 @@ async def evaluate(bot: str, logs: Path, *scenarios: str) -> dict[str, bool]:
     return verdicts
 
 
-async def test_the_bot_passes_every_scenario(tmp_path: Path):
-    async with Stage(brain=Clerk()) as stage, dev_runner(stage, tmp_path, EVALS="on") as bot:
+@pytest.mark.parametrize("pipeline", ["openai_realtime", "cascade_openai"])
+async def test_the_bot_passes_every_scenario(tmp_path: Path, pipeline: str):
+    async with Stage(brain=Clerk()) as stage, dev_runner(stage, tmp_path, EVALS="on", PIPELINE=pipeline) as bot:
         verdicts = await evaluate(bot, tmp_path, "evals")
     assert len(verdicts) >= len(list(Path("evals").glob("*.yaml")))
     assert [name for name, passed in verdicts.items() if not passed] == []

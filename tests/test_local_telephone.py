@@ -9,8 +9,9 @@ import pytest
 from bot.call import By, End, Outcome
 from bot.events import FarewellHeard, FarewellRequested, GoodbyeHeard, HandoffRequested, StreamEnded
 from bot.line import open_line
+from bot.local import desk
 from bot.local.call import CALLED, CALLER, local_configuration
-from bot.local.desk import Act, Desk, Habits, Tester
+from bot.local.desk import Act, Desk, Habits
 from bot.local.telephone import LocalTelephone
 from bot.local.wire import InstantPlayer, LocalWire
 from bot.session import Session
@@ -54,7 +55,7 @@ def asks_for(target: str | None) -> Talk:
     return talk
 
 
-async def lead(folder: Path, people: Tester, talk: Talk, meanwhile: Meanwhile | None = None) -> Session:
+async def lead(folder: Path, people: desk.Tester, talk: Talk, meanwhile: Meanwhile | None = None) -> Session:
     """A whole call. Returns its session."""
     settings = {"OPENAI_API_KEY": "sk-x", "HANDOFF_POLICY": "sandbox/handoff.yaml", "PIPELINE": "openai_realtime"}
     configuration = local_configuration(folder, **settings)
@@ -108,14 +109,14 @@ async def test_a_message_is_left_on_the_recorder(tmp_path: Path):
 
 
 async def test_a_caller_who_hangs_up_while_it_rings_ends_the_call(tmp_path: Path):
-    desk = Desk()
+    asked = Desk()
 
     async def hang_up(telephone: LocalTelephone) -> None:
-        while not desk.acts:
+        while not asked.acts:
             await asyncio.sleep(0.01)
         telephone.caller_hangs_up()
 
-    session = await lead(tmp_path, desk, asks_for("front_desk"), hang_up)
+    session = await lead(tmp_path, asked, asks_for("front_desk"), hang_up)
     assert outcomes(session) == [Outcome.CALLER_GONE]
     assert session.call.end is End.CALLER_HUNG_UP
 
