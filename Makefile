@@ -9,7 +9,7 @@ help:                ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-7s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.ready ## real calls through the real server, on a simulated network: see and hear them
-	@$(RUN) server.py demo
+	@$(RUN) server.py demo $(STORY)
 
 chaos: $(VENV)/.ready ## calls on which things break: CALLS=100 SEED=7 ONLY=7-12,7-40
 	@PYTHONPATH=.:tests $(RUN) -m chaos $(if $(CALLS),--calls $(CALLS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) $(ARGS)
@@ -28,11 +28,12 @@ serve: $(VENV)/.ready ## answer calls
 
 docs: $(VENV)/.ready ## write what the documentation shows of the code
 	@PYTHONPATH=.:tests $(RUN) tests/test_law_table.py
+	@$(RUN) -m pipelines.schema
 
 lock: $(VENV)/.ready ## pin the newest versions that pyproject.toml allows
 	@$(VENV)/bin/uv pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 --no-annotate \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-		--group dev --group bench --extra voice pyproject.toml -o requirements.lock
+		--group dev --group bench --group local --extra voice pyproject.toml -o requirements.lock
 
 clean:               ## forget the environment and the demo; the record of your calls stays
 	@rm -rf $(VENV) demo-calls .pytest_cache .ruff_cache .hypothesis

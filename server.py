@@ -4,16 +4,19 @@ import argparse
 import asyncio
 import gc
 import sys
+from collections.abc import Sequence
 
 import uvicorn
 from uvicorn.loops.auto import auto_loop_factory
 
+from bot.environment import read_environment
 from bot.heartbeat import Heartbeat
 from bot.line import open_line
 from bot.logs import set_up_logs
 from bot.our_numbers import set_up
-from bot.settings import Configuration, load_all
-from pipelines.config import ConfigurationError
+from bot.settings import CALL_TOOLS, Configuration, load_all
+from pipelines.load import load_chain
+from pipelines.problems import ConfigurationError, Problem
 from web.app import create_app
 from web.draining import DrainingServer
 from web.media_socket import MediaSocketProtocol
@@ -51,24 +54,57 @@ def _settle_down() -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one verb. Returns the process's exit status."""
+def check_pipelines(names: Sequence[str]) -> int:
+    """Say what is wrong with some pipelines. Returns the process's exit status."""
+    problems: list[Problem] = []
+    for name in names:
+        try:
+            load_chain(name, read_environment(None, ".env").values, taken=CALL_TOOLS)
+        except ConfigurationError as error:
+            problems += error.problems
+    if problems:
+        print(ConfigurationError(dict.fromkeys(problems)), file=sys.stderr)
+        return EXIT_MISCONFIGURED
+    print(f"{', '.join(names)}: complete.")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    """What can be asked for."""
     parser = argparse.ArgumentParser(prog="server.py", description=__doc__)
     verbs = parser.add_subparsers(dest="verb")
     verbs.add_parser("serve", help="answer calls (the default)")
-    verbs.add_parser("check", help="say what is wrong with the configuration, and exit")
     number = verbs.add_parser("number", help="point a number of yours here; without one, say whom each of them asks")
     number.add_argument("number", nargs="?", help="the number, e.g. +12025550100")
     number.add_argument("--fallback", help="the address of a document kept at Twilio, for when nothing here answers")
     number.add_argument("--after-message", help="print that document; its recorder goes on at this address")
+    check = verbs.add_parser("check", help="say what is wrong with the configuration, and exit")
+    check.add_argument("pipeline", nargs="*", help="pipelines to look at instead, by name or path")
     demo = verbs.add_parser("demo", help="play calls against the real server, on this machine alone")
     demo.add_argument("story", nargs="*", help="names of the stories to play; all of them by default")
     demo.add_argument("--keep", action="store_true", help="leave the server up afterwards")
-    options = parser.parse_args(arguments)
+    call = verbs.add_parser("call", help="a telephone in this terminal: type what the caller says")
+    call.add_argument("--to", metavar="URL", help="a server that runs already, e.g. http://127.0.0.1:8000")
+    call.add_argument("--real", action="store_true", help="talk with the model of .env instead of the sandbox's")
+    call.add_argument(
+        "--rest-port", type=int, default=8021, help="where that server finds the network's REST: %(default)s"
+    )
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb. Returns the process's exit status."""
+    options = _parser().parse_args(arguments)
     if options.verb == "demo":
         from sandbox.demo import play  # the sandbox is no part of a production server
 
         return play(options.story, keep=options.keep)
+    if options.verb == "call":
+        from sandbox.terminal import call as make_call
+
+        return make_call(to=options.to, real=options.real, rest_port=options.rest_port)
+    if options.verb == "check" and options.pipeline:
+        return check_pipelines(options.pipeline)
     try:
         configuration = load_all()
     except ConfigurationError as error:

@@ -10,29 +10,28 @@ if TYPE_CHECKING:
 
 
 async def bot(runner_args: "RunnerArguments") -> None:
-    """Talk on a Twilio media stream that Pipecat's runner has accepted.
+    """Lead one call that Pipecat's runner has accepted.
 
-    The runner checks no signature and its document carries no token, so this is a way to develop, or to run where
-    something in front has checked both. Callbacks of a hand-off go to `PUBLIC_URL`: a `python server.py` with the same
-    `DATABASE_URL` answers them and knows the call.
+    On a Twilio media stream the runner checks no signature and its document carries no token, so this is a way to
+    develop, or to run where something in front has checked both. Callbacks of a hand-off go to `PUBLIC_URL`: a
+    `python server.py` with the same `DATABASE_URL` answers them and knows the call. From a browser, and from an eval
+    harness where `EVALS` allows it, the call is led without Twilio.
 
     Args:
-        runner_args: The runner's arguments, with a WebSocket on which Twilio has yet to say `start`.
+        runner_args: The runner's arguments, with a WebSocket on which nothing was said yet, or a WebRTC connection.
 
     Raises:
-        TypeError: The runner offers another transport than a WebSocket.
+        TypeError: The runner offers another transport.
     """
-    from loguru import logger  # here, so that the pure files below this package need nothing installed
-    from pipecat.runner.types import WebSocketRunnerArguments
+    # Here, so that the pure files below this package need nothing installed.
+    from pipecat.runner.types import SmallWebRTCRunnerArguments, WebSocketRunnerArguments
 
-    from bot.line import open_line
-    from bot.settings import load_all
-    from bot.start import read_start
+    from bot.runner import answer_browser, answer_socket
 
-    if not isinstance(runner_args, WebSocketRunnerArguments):
-        raise TypeError(f"a Twilio media stream is needed, not {type(runner_args).__name__}")
-    logger.warning("no signature and no token were checked: this socket may be anybody's")
-    async with open_line(load_all()) as line:
-        start = await read_start(runner_args.websocket)
-        if start is not None:
-            await line.converse_unannounced(runner_args.websocket, start)
+    match runner_args:
+        case SmallWebRTCRunnerArguments():
+            await answer_browser(runner_args)
+        case WebSocketRunnerArguments():
+            await answer_socket(runner_args)
+        case _:
+            raise TypeError(f"a Twilio media stream or a browser is needed, not {type(runner_args).__name__}")

@@ -4,23 +4,22 @@ transport in ▸ user turn ▸ MODEL ▸ HandoffProcessor ▸ transport out ▸ 
 """
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from loguru import logger
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import ErrorFrame, LLMRunFrame
+from pipecat.observers.base_observer import BaseObserver
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import (
     AssistantTurnStoppedMessage,
     LLMContextAggregatorPair,
-    LLMUserAggregatorParams,
     UserTurnMessageAddedMessage,
 )
-from pipecat.turns.user_stop import ExternalUserTurnStopStrategy
-from pipecat.turns.user_turn_strategies import ExternalUserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
 
 from bot import briefing
@@ -51,6 +50,7 @@ class Conversation:
         pipeline: PipelineConfig,
         leg: Leg,
         tools: ToolsSchema,
+        observers: Sequence[BaseObserver] = (),
     ) -> None:
         """Build the pipeline; `run` starts it.
 
@@ -62,6 +62,7 @@ class Conversation:
             pipeline: The model leg's settings.
             leg: The model.
             tools: What it may call.
+            observers: Pipecat's, who see every frame that is pushed.
         """
         self._wire = wire
         self._session = session
@@ -84,12 +85,13 @@ class Conversation:
         self._context = LLMContext(_opening(session, policy, pipeline), tools)
         user_turn, assistant_turn = LLMContextAggregatorPair(
             self._context,
-            user_params=LLMUserAggregatorParams(user_turn_strategies=_turns_of_the_model()),
+            user_params=leg.user_turns,
         )
         self._worker = PipelineWorker(
             Pipeline(
                 [
                     self._transport.input(),
+                    *self._leg.ears,
                     user_turn,
                     *self._leg.stages,
                     self._handoff,
@@ -97,16 +99,21 @@ class Conversation:
                     assistant_turn,
                 ]
             ),
-            params=PipelineParams(audio_in_sample_rate=SAMPLE_RATE, audio_out_sample_rate=SAMPLE_RATE),
+            params=PipelineParams(
+                audio_in_sample_rate=SAMPLE_RATE,
+                audio_out_sample_rate=SAMPLE_RATE,
+                enable_usage_metrics=leg.takes_frames,  # the others count their tokens themselves
+            ),
             cancel_on_idle_timeout=False,  # a silent caller is not hung up on
             idle_timeout_secs=None,
             enable_rtvi=False,
             enable_turn_tracking=False,
+            observers=list(observers),
         )
         self._watch = ModelWatch(
             session,
             leg,
-            fill=lambda: self._transport.output().play(self._filler),
+            fill=self._fill,
             silent=lambda: not self._transport.output().playing,
             most_tokens=policy.bot_tokens,
         )
@@ -125,6 +132,13 @@ class Conversation:
             watching.cancel()
             self._session.detach(self)
             self._keep()
+            await self._leg.close()
+
+    async def write(self, text: str) -> None:
+        """Take what the caller types instead of saying it."""
+        self._session.add_line("caller", text, self._session.now())
+        await self._leg.write(text)
+        self._keep()
 
     # --- bot.session.Conversation -------------------------------------------------------------------
 
@@ -147,16 +161,24 @@ class Conversation:
         """See the protocol. The caller hears a word meanwhile."""
         self._renewing = asyncio.create_task(self._renew(renewal))
 
+    def _fill(self) -> None:
+        """A word from a recording, which is no part of what the model says before and after it."""
+        line = self._transport.output()
+        line.finish()
+        line.play(self._filler)
+        line.finish()
+
     async def _renew(self, renewal: int) -> None:
         line = self._transport.output()
-        instruction = briefing.for_renewed_bot(line.being_said)
-        line.play(self._filler)
+        being_said = f"{line.being_said} {self._leg.unspoken.strip()}".strip()
+        instruction = briefing.for_renewed_bot(being_said)
+        self._fill()
         has_spoken = any(isinstance(m, dict) and m.get("role") == "assistant" for m in self._context.get_messages())
         failure: Exception | None = None
         for pause in (0.0, RENEW_AGAIN_SECONDS):
             await asyncio.sleep(pause)
             try:
-                await self._leg.renew(instruction if has_spoken or line.being_said else "")
+                await self._leg.renew(instruction if has_spoken or being_said else "")
             except Exception as error:
                 failure = error
             else:
@@ -209,13 +231,6 @@ def _opening(session: Session, policy: Policy, pipeline: PipelineConfig) -> list
         return [{"role": "developer", "content": words}]
     logger.debug("no greeting is configured; the model opens the conversation")
     return []
-
-
-def _turns_of_the_model() -> ExternalUserTurnStrategies:
-    """The model hears where the caller's turns begin and end; no turn detector of our own is loaded for each call."""
-    strategies = ExternalUserTurnStrategies()
-    strategies.stop = [ExternalUserTurnStopStrategy(wait_for_transcript=False)]
-    return strategies
 
 
 def _moment(timestamp: str) -> float:

@@ -1,13 +1,14 @@
 """One line of the business: everything that the calls on it share, composed from its configuration."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import WebSocket
 from loguru import logger
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
+from pipecat.observers.base_observer import BaseObserver
 
 from bot.admission import Admission, Limits
 from bot.anteroom import Anteroom
@@ -21,7 +22,7 @@ from bot.settings import Configuration, Settings
 from bot.start import Start
 from bot.sweeper import Sweeper
 from bot.switchboard import Switchboard
-from bot.telephony import TwilioTelephony
+from bot.telephony import Telephony, TwilioTelephony
 from bot.tokens import Seal, StreamTokens
 from bot.tools import call_tools
 from bot.twiml import Addresses
@@ -63,7 +64,7 @@ class Line:
             if session is None:
                 logger.warning("the stream is refused: its token opens nothing")
                 return False
-            await self._talk(wire_of(websocket), start, session)
+            await self.talk(wire_of(websocket), start.stream_sid, session)
             return True
 
     async def converse_unannounced(self, websocket: WebSocket, start: Start) -> None:
@@ -74,42 +75,66 @@ class Line:
             session = await self.switchboard.find(start.call_sid)
             if session is not None:
                 await session.apply(StreamStarted(at=self.switchboard.now(), leg=session.call.leg))
-                await self._talk(wire_of(websocket), start, session)
+                await self.talk(wire_of(websocket), start.stream_sid, session)
 
-    async def _talk(self, wire: Wire, start: Start, session: Session) -> None:
+    async def talk(
+        self,
+        wire: Wire,
+        stream_sid: str,
+        session: Session,
+        *,
+        observers: Sequence[BaseObserver] = (),
+        begun: Callable[[Conversation], None] = lambda _: None,
+    ) -> None:
+        """Put the bot on a media stream of a call, which has started there, until the stream ends.
+
+        Args:
+            wire: The stream's socket, or what stands for one.
+            stream_sid: The stream's SID.
+            session: The call.
+            observers: Pipecat's, who see every frame of the conversation.
+            begun: Told of the conversation before it runs.
+        """
         leg = session.call.leg
         try:
             conversation = Conversation(
                 wire,
-                start.stream_sid,
+                stream_sid,
                 session,
                 policy=self.policy,
                 pipeline=self.pipeline,
                 leg=self.anteroom.take(session.sid, leg),
                 tools=self.tools,
+                observers=observers,
             )
+            begun(conversation)
             await conversation.run()
         finally:
             session.post(StreamEnded(at=self.switchboard.now(), leg=leg, stopped=False))
 
 
 @asynccontextmanager
-async def open_line(configuration: Configuration) -> AsyncIterator[Line]:
-    """Open the record and the way to Twilio; close them when the line closes."""
+async def open_line(configuration: Configuration, telephony: Telephony | None = None) -> AsyncIterator[Line]:
+    """Open the record and the way to Twilio; close them when the line closes.
+
+    Args:
+        configuration: Everything that an operator has set.
+        telephony: Takes the orders instead of Twilio.
+    """
     settings = configuration.settings
     auth_token = settings.twilio_auth_token.get_secret_value()
     api_key = None
     if settings.twilio_api_key_sid and settings.twilio_api_key_secret:
         api_key = (settings.twilio_api_key_sid, settings.twilio_api_key_secret.get_secret_value())
     ledger = await Ledger.open(settings.database_url, settings.spool)
-    telephony = TwilioTelephony(
+    telephony = telephony or TwilioTelephony(
         settings.twilio_account_sid,
         auth_token=auth_token,
         api_key=api_key,
         api_url=settings.twilio_api_url,
     )
     tools = ToolsSchema([*call_tools(configuration.policy), *business_tools(configuration.pipeline)])
-    credentials = Credentials(settings.openai_api_key.get_secret_value(), settings.openai_realtime_url)
+    credentials = Credentials(configuration.environ, settings.openai_realtime_url)
 
     def build() -> Leg:
         return build_leg(configuration.pipeline, credentials, tools)

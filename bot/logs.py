@@ -9,7 +9,7 @@ _FORMAT = (
     "<green>{time:HH:mm:ss.SSS}</green> <level>{level: <7}</level> "
     "<cyan>{extra[call_sid]}</cyan> {message} <dim>({name}:{line})</dim>"
 )
-_CHATTY = ("websockets", "picows", "aiosqlite", "twilio", "asyncio", "httpx", "uvicorn.access")
+_CHATTY = ("websockets", "picows", "aiosqlite", "twilio", "asyncio", "httpx", "httpx2", "uvicorn.access")
 """Libraries that log every step; they speak at WARNING and above."""
 
 

@@ -11,8 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from bot.numbers import dialable, digits
 from bot.routing import BargeIn, Fallback, Mode, Number, Policy, Target, Voicemail
-from pipelines.config import Section, Text
 from pipelines.problems import guess, listed, refusal
+from pipelines.section import Section, Text
 from pipelines.yaml_file import read_yaml
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -26,7 +26,7 @@ from bot.policy_file import load_policy
 from bot.routing import Policy
 from bot.tools import END_CALL, HAND_OFF, TAKE_MESSAGE
 from pipelines.config import PipelineConfig
-from pipelines.config import load as load_pipeline
+from pipelines.load import load_chain
 from pipelines.problems import (
     ConfigurationError,
     Problem,
@@ -38,6 +38,9 @@ from pipelines.problems import (
 )
 
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL")
+
+CALL_TOOLS = (HAND_OFF, TAKE_MESSAGE, END_CALL)
+"""Tools that every call has."""
 
 _T = TypeVar("_T")
 
@@ -177,8 +180,8 @@ class Settings(BaseModel):
     twilio_api_url: Origin = "https://api.twilio.com"
     """Twilio's REST API."""
 
-    openai_api_key: SecretStr
-    """The key of an OpenAI project, from platform.openai.com."""
+    openai_api_key: SecretStr | None = None
+    """The key of an OpenAI project, from platform.openai.com, for pipelines on OpenAI's models."""
 
     openai_realtime_url: Annotated[str, AfterValidator(_websocket)] = "wss://api.openai.com/v1/realtime"
     """OpenAI's Realtime API, without a query."""
@@ -208,6 +211,9 @@ class Settings(BaseModel):
     outage: bool = False
     """Whether every new call goes straight to a person. `PUT /api/outage` does it without a restart."""
 
+    evals: bool = False
+    """Whether an eval harness may talk with the bot of Pipecat's runner. `python server.py` never lets one in."""
+
     drain_seconds: int = Field(default=600, ge=0)
     """How long live calls may go on after the process was told to end. Seconds."""
 
@@ -236,7 +242,16 @@ class Configuration:
 
     settings: Settings
     policy: Policy
-    pipeline: PipelineConfig
+    pipelines: tuple[PipelineConfig, ...]
+    """The pipeline, and those that take over from it when its model is gone."""
+
+    environ: Mapping[str, str] = field(repr=False)
+    """Every variable, for the services of pipelines, whose keys have names of their own."""
+
+    @property
+    def pipeline(self) -> PipelineConfig:
+        """The pipeline with which a call begins."""
+        return self.pipelines[0]
 
 
 def load_settings(environ: Mapping[str, str] | None = None, env_file: str | Path | None = ".env") -> Settings:
@@ -266,15 +281,14 @@ def load_all(environ: Mapping[str, str] | None = None, env_file: str | Path | No
     values, fields = environment.values, Settings.model_fields
     policy_path = Path(values.get("HANDOFF_POLICY") or fields["handoff_policy"].default)
     pipeline_name = values.get("PIPELINE") or fields["pipeline"].default
-    taken = (HAND_OFF, TAKE_MESSAGE, END_CALL)
     problems: list[Problem] = []
     settings = _gather(problems, lambda: _settings(environment))
     several = is_postgresql(values.get("DATABASE_URL", ""))  # processes: any of them can take a caller back
     policy = _gather(problems, lambda: load_policy(policy_path, values, rescue=several))
-    pipeline = _gather(problems, lambda: load_pipeline(pipeline_name, values, taken=taken))
-    if settings is None or policy is None or pipeline is None:
-        raise ConfigurationError(problems)
-    return Configuration(settings, policy, pipeline)
+    pipelines = _gather(problems, lambda: load_chain(pipeline_name, values, taken=CALL_TOOLS))
+    if settings is None or policy is None or pipelines is None:
+        raise ConfigurationError(sorted(problems, key=lambda problem: problem.where != "environment"))
+    return Configuration(settings, policy, pipelines, values)
 
 
 def _gather(problems: list[Problem], read: Callable[[], _T]) -> _T | None:

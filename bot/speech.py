@@ -218,6 +218,7 @@ class TwilioOutput(FrameProcessor):
             self._cleared = False
         else:
             self._throw_away()
+            await self._tell_words(self.heard_ms)  # before the frame at whose sight the context takes the sentence
         if self._in_frames:
             self._in_frames = False
             await self._resampler.flush()  # nobody will hear the rest of it

@@ -28,13 +28,28 @@ class Start:
     parameters: dict[str, str]
 
 
-async def read_start(websocket: WebSocket) -> Start | None:
+async def read_first(websocket: WebSocket) -> str | None:
+    """The first message on a socket; None when none comes in `START_SECONDS`, or none that is text."""
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            return (await websocket.receive()).get("text")
+    except (TimeoutError, WebSocketDisconnect):
+        return None
+
+
+async def read_start(websocket: WebSocket, first: str | None = None) -> Start | None:
     """Read up to and including `start`.
+
+    Args:
+        websocket: The accepted socket.
+        first: A message that was read from it already.
 
     Returns:
         What it says; None when it does not come in `START_SECONDS`, when the socket ends before, or when it is not what
         Twilio sends for a stream of ours. Whatever else comes before it is passed over.
     """
+    if (event := _json(first)).get("event") == "start":
+        return _start(event.get("start"))
     try:
         async with asyncio.timeout(START_SECONDS):
             while True:

@@ -57,7 +57,7 @@ class ModelWatch:
 
     def error(self, frame: ErrorFrame) -> None:
         """An error has travelled up the pipeline."""
-        if frame.processor in self._leg.stages and frame.category is not ErrorCategory.APPLICATION:
+        if frame.processor in (*self._leg.ears, *self._leg.stages) and frame.category is not ErrorCategory.APPLICATION:
             self.lost(frame.error, frame.category or ErrorCategory.UNKNOWN)
 
     def failed(self, error: Exception) -> None:

@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from pipecat.processors.aggregators.llm_response_universal import LLMUserAggregatorParams
 from pipecat.processors.frame_processor import FrameProcessor
+
+FIRST_SIGN_SECONDS = 4.0
+"""How long nothing at all may come when an answer is due."""
+
+PROGRESS_SECONDS = 8.0
+"""How long an answer that has begun may stand still: the model may think before it speaks."""
 
 
 class Earpiece(Protocol):
@@ -33,11 +40,30 @@ class Earpiece(Protocol):
 
 
 class Leg(Protocol):
-    """A model that listens and speaks, as the processors between the user's and the assistant's turn."""
+    """A model that listens and speaks, as processors around the user's turn.
+
+    What a kind of leg cannot do it says when it is asked to, with an error; `pipelines/config.py` refuses at start what
+    can be known then.
+    """
+
+    @property
+    def ears(self) -> Sequence[FrameProcessor]:
+        """What stands before the user's turn, in pipeline order: it makes words of the caller's sound."""
+        ...
 
     @property
     def stages(self) -> Sequence[FrameProcessor]:
-        """In pipeline order."""
+        """Between the user's turn and the output, in pipeline order."""
+        ...
+
+    @property
+    def user_turns(self) -> LLMUserAggregatorParams:
+        """How it is noticed that the caller speaks. To be asked for once."""
+        ...
+
+    @property
+    def unspoken(self) -> str:
+        """What the model has said of which no sound has come yet."""
         ...
 
     @property
@@ -53,7 +79,7 @@ class Leg(Protocol):
         """
 
     async def close(self) -> None:
-        """Undo `open`, for a leg that is not used after all."""
+        """Let go of all that it holds: it is not used any more, or never was."""
 
     def speak_to(self, earpiece: Earpiece) -> None:
         """Give it the caller's ear, before the pipeline starts."""
@@ -105,3 +131,6 @@ class Leg(Protocol):
 
     async def prompt(self, instruction: str) -> None:
         """Tell the model something that the caller did not say, and have it answer."""
+
+    async def write(self, text: str) -> None:
+        """Take what the caller typed instead of saying it, and have the model answer."""

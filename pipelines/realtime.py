@@ -24,17 +24,19 @@ from pipecat.frames.frames import (
     TTSStoppedFrame,
 )
 from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
+from pipecat.processors.aggregators.llm_response_universal import LLMUserAggregatorParams
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.openai.realtime import events
 from pipecat.services.openai.realtime.llm import CurrentAudioResponse, OpenAIRealtimeLLMService
 from pydantic import ValidationError
 
 from pipelines.codecs import Codec, Mulaw, Pcm
-from pipelines.config import PipelineConfig
-from pipelines.legs import Earpiece
+from pipelines.legs import FIRST_SIGN_SECONDS, PROGRESS_SECONDS, Earpiece
 from pipelines.model_socket import ModelSocket
+from pipelines.realtime_config import RealtimeConfig
 from pipelines.session_properties import session_properties
 from pipelines.sign_of_life import SignOfLife
+from pipelines.turns import turns_of_the_model
 
 HEARD_TOLERANCE_MS = 20
 """An item of which at most this much is missing was heard to its end: filters and chunks round."""
@@ -60,12 +62,6 @@ PASSED_ON = frozenset(
     }
 )
 """The events that Pipecat's service acts on, but for those that nobody reads and those that are handled on arrival."""
-
-FIRST_SIGN_SECONDS = 4.0
-"""How long nothing at all may come when an answer is due. The model announces an answer at once."""
-
-PROGRESS_SECONDS = 8.0
-"""How long an answer that was announced may stand still: the model may think before it speaks."""
 
 AHEAD_SECONDS = 300.0
 """How long before its end a session is near it."""
@@ -95,7 +91,7 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
     takes_frames = False
     """See `Leg`."""
 
-    def __init__(self, config: PipelineConfig, *, api_key: str, url: str, tools: ToolsSchema) -> None:
+    def __init__(self, config: RealtimeConfig, *, api_key: str, url: str, tools: ToolsSchema) -> None:
         """Prepare the session; `open` or the pipeline opens it.
 
         Args:
@@ -137,10 +133,21 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
 
     # --- Leg ---------------------------------------------------------------------------------------
 
+    ears: Sequence[FrameProcessor] = ()
+    """See `Leg`."""
+
+    unspoken = ""
+    """See `Leg`. Its words come with their sound."""
+
     @property
     def stages(self) -> Sequence[FrameProcessor]:
         """See `Leg`."""
         return (self,)
+
+    @property
+    def user_turns(self) -> LLMUserAggregatorParams:
+        """See `Leg`."""
+        return turns_of_the_model()
 
     async def open(self) -> None:
         """See `Leg`. Connects, and sends instructions and tools, once; later calls wait for the first."""
@@ -244,6 +251,17 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         """See `Leg`. Queued on the service itself: only there does an appended message make the model speak."""
         message: LLMContextMessage = {"role": "developer", "content": instruction}
         await self.queue_frame(LLMMessagesAppendFrame([message], run_llm=True))
+
+    async def write(self, text: str) -> None:
+        """See `Leg`. As the user's words, where an appended message would be the system's."""
+        await self._ready.wait()
+        content = [events.ItemContent(type="input_text", text=text)]
+        item = events.ConversationItem(type="message", role="user", content=content)
+        self._messages_added_manually[item.id] = True
+        await self.send_client_event(events.ConversationItemCreateEvent(item=item))
+        assert self._context is not None  # noqa: S101 - the greeting came with it
+        self._context.add_message({"role": "user", "content": text})
+        await self._create_response()
 
     # --- the session -------------------------------------------------------------------------------
 

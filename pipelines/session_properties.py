@@ -3,10 +3,10 @@
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.services.openai.realtime import events
 
-from pipelines.config import PipelineConfig
+from pipelines.realtime_config import RealtimeConfig
 
 
-def session_properties(config: PipelineConfig, tools: ToolsSchema) -> events.SessionProperties:
+def session_properties(config: RealtimeConfig, tools: ToolsSchema) -> events.SessionProperties:
     """What a session of OpenAI's Realtime API is asked to be, but for its instructions.
 
     Args:

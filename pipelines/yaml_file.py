@@ -6,9 +6,9 @@ is text, because it is a telephone number.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,6 +57,12 @@ class YamlFile:
     unresolved: frozenset[KeyPath]
     """Values that could not be read; a problem stands for each of them already."""
 
+    interpolated: frozenset[KeyPath] = frozenset()
+    """Values that hold something of the environment."""
+
+    names: Mapping[KeyPath, str] = field(default_factory=dict)
+    """Of what came from another file: that file's name."""
+
     def keys(self, key: str) -> tuple[str, ...]:
         """The keys under one key at the top, whether or not what they hold is right."""
         value = self.value.get(key) if isinstance(self.value, dict) else None
@@ -67,17 +73,61 @@ class YamlFile:
         value = self.value.get(key) if isinstance(self.value, dict) else None
         return tuple(value) if isinstance(value, list) else ()
 
-    def parse(self, model: type[_Model], context: Mapping[str, Any] | None = None) -> _Model:
+    def over(self, base: "YamlFile", only: Collection[str] | None = None) -> "YamlFile":
+        """This file's content over that of another one: groups of keys are merged, everything else is replaced.
+
+        A group that says to be of another `type` or `service` than the one below it replaces it.
+
+        Args:
+            base: What is below.
+            only: The keys at the top that are taken from there; None for all.
+        """
+        if not isinstance(self.value, dict) or not isinstance(base.value, dict):
+            return self
+        lines, names = dict(self.lines), dict(self.names)
+
+        def merged(own: Any, below: Any, path: KeyPath) -> Any:
+            if not isinstance(own, dict) or not isinstance(below, dict):
+                return own
+            if any(own.get(key, below.get(key)) != below.get(key) for key in ("type", "service") if path):
+                return own
+            result = dict(own)
+            for key, value in below.items():
+                if key in own:
+                    result[key] = merged(own[key], value, (*path, key))
+                elif path or only is None or key in only:
+                    result[key] = value
+                    for known, line in base.lines.items():
+                        if known[: len(path) + 1] == (*path, key):
+                            lines[known], names[known] = line, base.names.get(known, base.name)
+            return result
+
+        value = merged(self.value, base.value, ())
+        taken = frozenset(path for path in base.interpolated | base.unresolved if path in names)
+        return replace(
+            self,
+            value=value,
+            lines=lines,
+            names=names,
+            problems=(*self.problems, *base.problems),
+            unresolved=self.unresolved | (base.unresolved & taken),
+            interpolated=self.interpolated | (base.interpolated & taken),
+        )
+
+    def parse(
+        self, model: type[_Model], context: Mapping[str, Any] | None = None, more: Sequence[Problem] = ()
+    ) -> _Model:
         """Check the content against a model.
 
         Args:
             model: The model; its fields' docstrings are used as remedies.
             context: For the model's validators.
+            more: What is wrong beyond the model.
 
         Raises:
             ConfigurationError: Everything that is wrong with this file, in the order of its lines.
         """
-        problems = [*self.problems]
+        problems = [*self.problems, *more]
         try:
             parsed = model.model_validate(self.value, context=dict(context or {}))
         except ValidationError as error:
@@ -85,11 +135,16 @@ class YamlFile:
             for details in error.errors(include_url=False):
                 path = self._written(details["loc"])
                 if not any(path[: len(broken)] == broken for broken in self.unresolved):
-                    problems.append(Problem(self._where(path), *explain(details, schema, path)))
+                    problems.append(Problem(self.where(path), *explain(details, schema, path)))
         else:
             if not problems:
                 return parsed
-        raise ConfigurationError(sorted(problems, key=lambda problem: _line(problem.where)))
+        raise ConfigurationError(sorted(problems, key=self._reading_order))
+
+    def _reading_order(self, problem: Problem) -> tuple[bool, str, int]:
+        """This file's problems first, then those of the files below it, then what no file holds."""
+        name, _, line = problem.where.rpartition(":")
+        return name != self.name, name or "~", int(line) if line.isdigit() else 0
 
     def _written(self, loc: KeyPath) -> KeyPath:
         """A pydantic location without what is not in the file: missing keys, chosen variants."""
@@ -99,8 +154,11 @@ class YamlFile:
                 path = (*path, step)
         return path
 
-    def _where(self, path: KeyPath) -> str:
-        return f"{self.name}:{self.lines.get(path, 1)}"
+    def where(self, path: KeyPath) -> str:
+        """The place of a key, or of the nearest one around it: `handoff.yaml:12`."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return f"{self.names.get(path, self.name)}:{self.lines.get(path, 1)}"
 
 
 def read_yaml(path: Path, environ: Mapping[str, str], *, named_by: str) -> YamlFile:
@@ -143,10 +201,18 @@ class _Reading:
         self._lines: dict[KeyPath, int] = {}
         self._problems: list[Problem] = []
         self._unresolved: set[KeyPath] = set()
+        self._from_outside: set[KeyPath] = set()
 
     def read(self, root: yaml.Node) -> YamlFile:
         value = self._value(root, (), ())
-        return YamlFile(self._name, value, self._lines, tuple(self._problems), frozenset(self._unresolved))
+        return YamlFile(
+            self._name,
+            value,
+            self._lines,
+            tuple(self._problems),
+            frozenset(self._unresolved),
+            frozenset(self._from_outside),
+        )
 
     def _value(self, node: yaml.Node, path: KeyPath, above: tuple[yaml.Node, ...]) -> Any:
         if node in above:
@@ -206,6 +272,8 @@ class _Reading:
                 remedy = "write ${NAME} or ${NAME:-default}; $${ stands for a plain ${"
                 self._problem(line, f"`{match[0]}` names no variable", remedy)
             elif found := self._environ.get(inside["name"]) or inside["default"]:
+                if self._environ.get(inside["name"]):
+                    self._from_outside.add(path)
                 return found
             elif inside["default"] is None:
                 name = inside["name"]
@@ -265,10 +333,6 @@ def _usual_cause(said: str) -> str:
 
 def _line_of(node: yaml.Node) -> int:
     return node.start_mark.line + 1
-
-
-def _line(where: str) -> int:
-    return int(where.rpartition(":")[2])
 
 
 def _shown(path: Path) -> str:

@@ -131,6 +131,12 @@ def quoted(prompt: str) -> str | None:
     return found[-1] if found else None
 
 
+def word_for_word(prompt: str) -> str | None:
+    """The line that a prompt asks to be said exactly as it is; None where it asks for none."""
+    found = re.search(r'exactly[^"]*"([^"]+)"', prompt)
+    return found[1] if found else None
+
+
 def _first_target(tools: Sequence[Json]) -> str | None:
     for tool in tools:
         if tool.get("name") == "hand_off":

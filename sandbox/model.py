@@ -8,6 +8,7 @@ responses. A configured speed is kept, but the sandbox's voice has only one.
 import asyncio
 import hmac
 import json
+from contextlib import suppress
 from http import HTTPStatus
 from types import TracebackType
 from typing import Literal, Self, cast
@@ -24,6 +25,9 @@ from sandbox.session import Session, Timing
 from sandbox.view import SessionView
 
 PATH = "/v1/realtime"
+
+STAND_ALONE_PORT = 8765
+"""Where `python -m sandbox.model` listens, and where pipelines/local.yaml looks for it."""
 
 LARGEST_MESSAGE = 16 * 1024 * 1024
 """Bytes. An append may carry 15 MiB of audio (OpenAI: `input_audio_buffer.append`)."""
@@ -59,6 +63,7 @@ class RealtimeModel:
         api_key: str = "sk-sandbox",
         default_brain: Brain | None = None,
         timing: Timing | None = None,
+        port: int = 0,
     ) -> None:
         """Prepare the server; `async with` runs it.
 
@@ -67,7 +72,9 @@ class RealtimeModel:
             api_key: The only key that is let in.
             default_brain: Answers on lines that do not hum, or are not known; by default with stock sentences.
             timing: How fast the model is.
+            port: Where it listens on loopback; by default wherever there is room.
         """
+        self._port = port
         self.lines: dict[Hum, Brain] = {}
         self.sessions: list[SessionView] = []
         self.open: set[Session] = set()
@@ -89,7 +96,7 @@ class RealtimeModel:
         self._server: Server = await serve(
             self._serve,
             "127.0.0.1",
-            0,
+            self._port,
             process_request=self._admit,
             open_timeout=None,
             ping_interval=None,
@@ -169,3 +176,15 @@ def _refusal(status: int) -> Response:
         }
     )
     return Response(status, HTTPStatus(status).phrase, headers, body)
+
+
+async def _stand_alone() -> None:
+    """Serve until Ctrl-C, for a server that is started with `PIPELINE=local`."""
+    async with RealtimeModel(journal=Journal(), port=STAND_ALONE_PORT) as model:
+        print(f"The sandbox's model answers on {model.url}. Ctrl-C ends it.")
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_stand_alone())

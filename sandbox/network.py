@@ -55,6 +55,7 @@ class Network:
         routes: Mapping[str, str] | None = None,
         strict: bool = True,
         webhook_seconds: float = 15.0,
+        rest_port: int = 0,
     ) -> None:
         """Prepare; nothing is open yet.
 
@@ -67,12 +68,14 @@ class Network:
                 loopback; an address that is neither routed nor on loopback is not dialled.
             strict: Whether unknown verbs and attributes are errors of the call, rather than warnings.
             webhook_seconds: The longest wait for the answer to a webhook (Twilio: 15).
+            rest_port: Where REST listens on loopback; 0 for a free port.
         """
         self.journal = journal
         self.routes: dict[str, str] = dict(routes or {})
         self.calls: list[CallerLeg] = []
         self._account = Account(account_sid, auth_token, journal, dict(api_keys or {}), strict)
         self._webhook_seconds = webhook_seconds
+        self._rest_port = rest_port
         self._rest = Rest(self._account, self._place)
         self._http: aiohttp.ClientSession | None = None
 
@@ -123,7 +126,7 @@ class Network:
             auth_token=self._account.auth_token,
             timeout=self._webhook_seconds,
         )
-        self._account.rest_url = await self._rest.open()
+        self._account.rest_url = await self._rest.open(self._rest_port)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:

@@ -1,5 +1,6 @@
 """People whose phones are rung."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -35,6 +36,13 @@ class Person:
     def rings(self) -> bool:
         """Whether their phone rings at all."""
         return self.behaviour not in ("busy", "failed")
+
+    async def act(self) -> "Person":
+        """Let the phone ring until they do what they do. Returns how they behave then."""
+        if self.behaviour == "no_answer":
+            await asyncio.Event().wait()
+        await asyncio.sleep(self.after)
+        return self
 
     @property
     def is_machine(self) -> bool:

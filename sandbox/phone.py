@@ -88,10 +88,8 @@ class Phone:
             leg.rang_at = leg.journal.now()
             self._note("rings")
             self._progress.tell("ringing")
-        rings_for_ever = person.behaviour == "no_answer"
         try:
-            wait = asyncio.Event().wait() if rings_for_ever else asyncio.sleep(person.after)
-            await leg.unless_interrupted(wait)
+            leg.person = person = await leg.unless_interrupted(person.act())
         except HungUp:
             self.end("canceled")
             return

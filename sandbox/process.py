@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,16 +65,16 @@ class ServerProcess:
 
 
 async def start_server(
-    stage: Stage, folder: Path, *, port: int = 0, program: str = "server.py", **settings: str
+    stage: Stage, folder: Path, settings: Mapping[str, str], *, port: int = 0, program: str = "server.py"
 ) -> ServerProcess:
     """Start the server.
 
     Args:
         stage: The network and the model it lives with.
         folder: Where its record (`calls.db`) and its log (`server.log`) go.
+        settings: More of its environment.
         port: Where it listens; a free port by default.
         program: What is run.
-        **settings: More of its environment.
     """
     port = port or free_port()
     environment = {
@@ -106,7 +106,7 @@ async def server_process(stage: Stage, folder: Path, **settings: str) -> AsyncIt
         RuntimeError: It ended before it was ready; its log is in the message.
         TimeoutError: It was not ready in `START_SECONDS`.
     """
-    server = await start_server(stage, folder, **settings)
+    server = await start_server(stage, folder, settings)
     try:
         await server.ready()
         stage.connect(server.url)

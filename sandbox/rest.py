@@ -106,10 +106,10 @@ class Rest:
         )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
-    async def open(self) -> str:
-        """Listen on a free port of loopback. Returns the address, without a slash at the end."""
+    async def open(self, port: int = 0) -> str:
+        """Listen on loopback, on a free port where none is given. Returns the address, without a slash at the end."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", port).start()
         host, port = self._runner.addresses[0][:2]
         return f"http://{host}:{port}"
 

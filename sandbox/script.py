@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from sandbox.brain import Call, Fault, Reply, Say, Turn, quoted
+from sandbox.brain import Call, Fault, Reply, Say, Turn, word_for_word
 from sandbox.caller import CallerLeg
 from sandbox.scene import Journal
 from sandbox.story import Act, Step, Story
@@ -43,7 +43,7 @@ class Script:
 
     async def reply(self, turn: Turn) -> Reply:
         """The next reply of the script; a line that the server asks for word for word is said at once."""
-        if turn.why == "prompt" and (line := quoted(turn.prompt)) is not None:
+        if turn.why == "prompt" and (line := word_for_word(turn.prompt)) is not None:
             return [Say(line)]
         if self._given == len(self._replies):
             return []

@@ -8,11 +8,13 @@ from typing import Any, Self
 
 import aiohttp
 
+from sandbox.brain import Brain, StockBrain
 from sandbox.caller import CallerLeg
 from sandbox.check import Played
 from sandbox.hum import hum_for
 from sandbox.model import RealtimeModel
 from sandbox.network import Line, Network
+from sandbox.openai_http import OpenAIHttp
 from sandbox.scene import Journal
 from sandbox.script import Script
 from sandbox.session import Timing
@@ -30,21 +32,33 @@ API_KEY = "sk-sandbox"
 class Stage:
     """Where stories are played. `async with` opens it."""
 
-    def __init__(self, *, timing: Timing | None = None) -> None:
+    def __init__(self, *, timing: Timing | None = None, brain: Brain | None = None, rest_port: int = 0) -> None:
         """Nothing runs yet.
 
         Args:
             timing: How fast the model is, and how long its sessions last.
+            brain: Answers on lines without a story; by default with stock sentences.
+            rest_port: Where the network's REST listens on loopback; 0 for a free port.
         """
         self.journal = Journal()
-        self.model = RealtimeModel(journal=self.journal, api_key=API_KEY, timing=timing)
-        self.network = Network(account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, journal=self.journal)
+        self.model = RealtimeModel(journal=self.journal, api_key=API_KEY, default_brain=brain, timing=timing)
+        self.openai = OpenAIHttp(
+            lines=self.model.lines,
+            default_brain=brain or StockBrain(),
+            journal=self.journal,
+            api_key=API_KEY,
+            timing=timing,
+        )
+        self.network = Network(
+            account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, journal=self.journal, rest_port=rest_port
+        )
         self.server_url = ""
         self._stack = AsyncExitStack()
         self._lines = itertools.count()
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self.model)
+        await self._stack.enter_async_context(self.openai)
         await self._stack.enter_async_context(self.network)
         self._http = await self._stack.enter_async_context(aiohttp.ClientSession())
         self.network.numbers[OUR_NUMBER] = Line(
@@ -65,6 +79,8 @@ class Stage:
             "TWILIO_API_URL": self.network.rest_url,
             "OPENAI_API_KEY": API_KEY,
             "OPENAI_REALTIME_URL": self.model.url,
+            "OPENAI_BASE_URL": self.openai.url,
+            "VOICE_DETECTOR": "loudness",  # the sandbox's voices are tones, which are no voices to a network
             "HANDOFF_POLICY": "sandbox/handoff.yaml",
         }
 
@@ -82,6 +98,7 @@ class Stage:
             begun: Told of the call as soon as there is one.
         """
         hum = hum_for(next(self._lines))
+        asked_before = len(self.openai.requests)
         script = Script(story, self.journal)
         self.model.lines[hum] = script
         call = await self.network.call(story.caller, OUR_NUMBER, hum=hum, people=story.people)
@@ -94,15 +111,21 @@ class Stage:
             await call.settle()
             del self.model.lines[hum]
         sessions = [session for session in self.model.sessions if session.hum == hum]
-        return Played(name, story, call, self.journal.of(call.sid), sessions, await self._record(call.sid))
+        requests = self.openai.requests[asked_before:]
+        record = await self.record(call.sid)
+        return Played(name, story, call, self.journal.of(call.sid), [*sessions, *requests], record, bool(requests))
 
-    async def _record(self, sid: str) -> dict[str, Any]:
+    async def record(self, sid: str) -> dict[str, Any]:
         """What the server's own record says, as soon as it says that the call is over."""
         record: dict[str, Any] = {}
         for _ in range(50):
-            async with self._http.get(f"{self.server_url}/api/calls/{sid}") as answer:
-                record = await answer.json()
+            record = await self.record_now(sid)
             if record.get("state") == "ended":
                 break
             await asyncio.sleep(0.1)
         return record
+
+    async def record_now(self, sid: str) -> dict[str, Any]:
+        """What it says now."""
+        async with self._http.get(f"{self.server_url}/api/calls/{sid}") as answer:
+            return await answer.json()

@@ -89,7 +89,7 @@ async def test_a_server_that_stands_still_again_and_again_is_not_heard(tmp_path:
             assert stopped.data["played_ms"] == pytest.approx(sent, abs=2)
             assert gaps(call.heard) == []
             assert session.truncations == []
-        record = await stage._record(call.sid)
+        record = await stage.record(call.sid)
     said = [line["text"] for line in record["transcript"] if line["role"] == "bot"]
     assert " ".join("".join(said).split()) == " ".join("".join(say.text for say in reply).split())
 
@@ -125,7 +125,7 @@ async def test_at_whatever_moment_the_caller_interrupts_the_model_is_told_what_w
             told = {n.data["item_id"]: n.data["audio_end_ms"] for n in notes if n.what == "truncated"}
             played = [n.data["played_ms"] for n in notes if n.what == "clear"]
             errors = of(stage, hum).errors
-        record = await stage._record(call.sid)
+        record = await stage.record(call.sid)
     assert errors == []
     assert len(told) == len(played) == times
     wrong = [t - p for t, p in zip(told.values(), played, strict=True)]

@@ -5,9 +5,16 @@ from typing import get_args
 
 import pytest
 from openai.types.realtime.realtime_audio_config_output import RealtimeAudioConfigOutput
+from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
+from pipecat.services.ai_service import AIService
 
-from pipelines.config import FOLDER, PipelineConfig, SemanticVad, ServerVad, Voice, load
+from pipelines import Credentials, build_leg
+from pipelines.config import FOLDER
+from pipelines.load import load
 from pipelines.problems import ConfigurationError, Problem
+from pipelines.realtime_config import RealtimeConfig, SemanticVad, ServerVad, Voice
+
+KEYS = {"OPENAI_API_KEY": "sk-test"}
 
 
 def written(folder: Path, text: str) -> str:
@@ -19,13 +26,13 @@ def written(folder: Path, text: str) -> str:
 def problems(folder: Path, text: str, **environ: str) -> tuple[Problem, ...]:
     """What is wrong with a pipeline of this text, with places relative to its folder."""
     with pytest.raises(ConfigurationError) as caught:
-        load(written(folder, text), environ)
+        load(written(folder, text), KEYS | environ)
     prefix = f"{folder}/"
     return tuple(Problem(p.where.removeprefix(prefix), p.what, p.remedy) for p in caught.value.problems)
 
 
 def test_the_default_pipeline_is_right_and_has_the_sample_tools():
-    config = load("openai_realtime", {})
+    config = load("openai_realtime", KEYS)
     assert config.model == "gpt-realtime-2.1"
     assert config.voice == "marin"
     assert config.turn_detection == ServerVad()
@@ -35,39 +42,39 @@ def test_the_default_pipeline_is_right_and_has_the_sample_tools():
 
 
 def test_instructions_are_all_that_is_needed(tmp_path):
-    config = load(written(tmp_path, "instructions: Answer the phone."), {})
-    assert config == PipelineConfig(instructions="Answer the phone.")
+    config = load(written(tmp_path, "instructions: Answer the phone."), KEYS)
+    assert config == RealtimeConfig(instructions="Answer the phone.")
 
 
 def test_turns_can_be_detected_by_meaning(tmp_path):
     text = "instructions: x\nturn_detection: {type: semantic_vad, eagerness: low}"
-    config = load(written(tmp_path, text), {})
+    config = load(written(tmp_path, text), KEYS)
     assert config.turn_detection == SemanticVad(type="semantic_vad", eagerness="low")
 
 
 def test_a_language_is_added_to_what_the_model_is_told():
-    config = PipelineConfig(instructions="Answer the phone.", language="de")
+    config = RealtimeConfig(instructions="Answer the phone.", language="de")
     assert config.system_instruction.startswith("Answer the phone.")
     assert "`de`" in config.system_instruction
-    without = PipelineConfig(instructions="Answer the phone.")
+    without = RealtimeConfig(instructions="Answer the phone.")
     assert without.system_instruction == "Answer the phone."
 
 
 def test_variables_are_replaced_everywhere_in_a_text(tmp_path):
     text = 'instructions: |\n  You answer for ${SHOP}.\ngreeting: "${WORD:-Hello}, ${SHOP}! $${x}"'
-    config = load(written(tmp_path, text), {"SHOP": "Northwind"})
+    config = load(written(tmp_path, text), KEYS | {"SHOP": "Northwind"})
     assert config.instructions == "You answer for Northwind."
     assert config.greeting == "Hello, Northwind! ${x}"
 
 
 def test_a_variable_can_be_a_number(tmp_path):
     text = "instructions: x\ntool_seconds: ${LIMIT}"
-    assert load(written(tmp_path, text), {"LIMIT": "2.5"}).tool_seconds == 2.5
+    assert load(written(tmp_path, text), KEYS | {"LIMIT": "2.5"}).tool_seconds == 2.5
 
 
 def test_no_is_norwegian_and_half_past_ten_is_text(tmp_path):
     text = "instructions: 10:30\nlanguage: no"
-    config = load(written(tmp_path, text), {})
+    config = load(written(tmp_path, text), KEYS)
     assert (config.instructions, config.language) == ("10:30", "no")
 
 
@@ -286,7 +293,7 @@ def test_a_tool_cannot_take_the_name_of_one_that_every_call_has(tmp_path, monkey
     monkeypatch.syspath_prepend(tmp_path)
     path = written(tmp_path, "instructions: x\ntools: [taken_tools.hand_off]")
     with pytest.raises(ConfigurationError) as caught:
-        load(path, {}, taken=["hand_off"])
+        load(path, KEYS, taken=["hand_off"])
     (problem,) = caught.value.problems
     assert "every call has a tool `hand_off` already" in problem.what
 
@@ -304,7 +311,7 @@ def test_a_missing_variable_hides_no_other_mistake_and_is_not_told_twice(tmp_pat
 
 def test_an_unknown_name_is_answered_with_the_names_that_there_are():
     with pytest.raises(ConfigurationError) as caught:
-        load("openai_realtim", {})
+        load("openai_realtim", KEYS)
     (problem,) = caught.value.problems
     assert problem.where == "environment"
     assert "no pipeline `openai_realtim`" in problem.what
@@ -313,7 +320,7 @@ def test_an_unknown_name_is_answered_with_the_names_that_there_are():
 
 def test_a_file_that_is_not_there_is_told_with_the_setting_that_names_it(tmp_path):
     with pytest.raises(ConfigurationError) as caught:
-        load(str(tmp_path / "gone.yaml"), {})
+        load(str(tmp_path / "gone.yaml"), KEYS)
     (problem,) = caught.value.problems
     assert (problem.what, "PIPELINE" in problem.remedy) == ("there is no such file", True)
 
@@ -323,14 +330,14 @@ def test_a_file_that_is_no_yaml_at_all_is_told_without_a_traceback(tmp_path, con
     path = tmp_path / "shop.yaml"
     path.write_bytes(content)
     with pytest.raises(ConfigurationError) as caught:
-        load(str(path), {})
+        load(str(path), KEYS)
     assert len(caught.value.problems) == 1
 
 
 def test_a_folder_is_no_file(tmp_path):
     (tmp_path / "folder.yaml").mkdir()
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        load(str(tmp_path / "folder.yaml"), {})
+        load(str(tmp_path / "folder.yaml"), KEYS)
 
 
 def test_a_report_is_aligned_and_holds_every_problem():
@@ -349,5 +356,18 @@ def test_a_report_is_aligned_and_holds_every_problem():
     )
 
 
-def test_every_pipeline_that_is_shipped_is_right():
-    assert all(load(path.stem, {}) for path in FOLDER.glob("*.yaml"))
+EVERY_KEY = {
+    name: "wss://vendor.example/v1" if name.endswith("URL") else "key"
+    for name in (
+        *("OPENAI_API_KEY", "DEEPGRAM_API_KEY", "CARTESIA_API_KEY", "GOOGLE_API_KEY", "XAI_API_KEY"),
+        *("AZURE_REALTIME_API_KEY", "AZURE_REALTIME_BASE_URL"),
+    )
+}
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.yaml")))
+async def test_every_pipeline_that_is_shipped_builds_with_its_vendors_real_classes(name):
+    leg = build_leg(load(name, EVERY_KEY), Credentials(EVERY_KEY, "wss://vendor.example/v1"), ToolsSchema([]))
+    services = [stage for stage in (*leg.ears, *leg.stages) if isinstance(stage, AIService)]
+    assert len(services) == (3 if name.startswith("cascade") else 1)
+    assert all(type(service).__module__.startswith(("pipecat.services.", "pipelines.")) for service in services)

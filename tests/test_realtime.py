@@ -13,7 +13,7 @@ from pipecat.frames.frames import ErrorFrame, ProposedUserStoppedSpeakingFrame
 from streams import Recorder, running, settled, until
 from websockets.asyncio.server import ServerConnection, serve
 
-from pipelines.config import load
+from pipelines.load import load
 from pipelines.realtime import RealtimeLeg
 
 
@@ -53,7 +53,7 @@ async def talking() -> AsyncIterator[Model]:
 
     async with serve(serving, "127.0.0.1", 0, compression=None) as server:
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime"
-        leg = RealtimeLeg(load("openai_realtime", {}), api_key="k", url=url, tools=ToolsSchema([]))
+        leg = RealtimeLeg(load("openai_realtime", {"OPENAI_API_KEY": "k"}), api_key="k", url=url, tools=ToolsSchema([]))
         before, after = Recorder(), Recorder()
         async with running([before, *leg.stages], after):
             await until(lambda: got)
@@ -130,7 +130,7 @@ async def test_a_leg_that_is_closed_before_it_was_used_leaves_no_connection():
 
     async with serve(serving, "127.0.0.1", 0, compression=None) as server:
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime"
-        leg = RealtimeLeg(load("openai_realtime", {}), api_key="k", url=url, tools=ToolsSchema([]))
+        leg = RealtimeLeg(load("openai_realtime", {"OPENAI_API_KEY": "k"}), api_key="k", url=url, tools=ToolsSchema([]))
         await leg.close()
         await leg.open()
         await leg.close()

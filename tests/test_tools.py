@@ -25,7 +25,7 @@ from pipecat.services.settings import LLMSettings
 from pipecat.tests.utils import run_test
 
 from pipelines import tools
-from pipelines.config import PipelineConfig
+from pipelines.realtime_config import RealtimeConfig
 from pipelines.toolbox import ADVICE, business_tools, guarded
 
 Tool = Callable[..., Awaitable[None]]
@@ -127,7 +127,7 @@ def test_a_day_is_understood_as_people_say_it(day, name):
 
 
 def test_the_model_is_given_the_schema_that_pipecat_derives_from_the_function():
-    config = PipelineConfig(instructions="x", tools=("pipelines.tools.order_status", "pipelines.tools.opening_hours"))
+    config = RealtimeConfig(instructions="x", tools=("pipelines.tools.order_status", "pipelines.tools.opening_hours"))
     expected = [
         DirectFunctionWrapper(function).to_function_schema().to_default_dict()
         for function in (tools.order_status, tools.opening_hours)

@@ -46,7 +46,7 @@ class Replica:
         """Start it, unless it runs, and wait until it takes calls."""
         if self._server is not None and self._server.process.returncode is None:
             return
-        self._server = await start_server(self._stage, self._folder, port=self.port, program=PROGRAM, **self._settings)
+        self._server = await start_server(self._stage, self._folder, self._settings, port=self.port, program=PROGRAM)
         await self._server.ready()
 
     def befalls(self, signal_: signal.Signals) -> None:
