@@ -13,6 +13,9 @@ LONGEST_SILENCE = 10.0
 MOST_RESCUES = 3
 """How often a call may be taken back after its stream was lost; the last time leads to the recorder."""
 
+CUTS = ("close", "close_1000", "close_1011", "abort", "expire")
+"""The faults of a model's session that end it at once."""
+
 ALLOWED = frozenset({"+12025550143", "+12025550178", "+12025550199"})
 """The numbers of the policy."""
 
@@ -30,12 +33,30 @@ class Verdict:
     silences: list[tuple[float, float]]
     """Dead air: when of the call it began, and how long it was. Seconds."""
 
+    back_after: float | None
+    """From the end of the model's session in mid-sentence until the caller heard the next one, at the most. Seconds."""
+
 
 def judge(outcome: Outcome) -> Verdict:
     """Look at a story that was played and whose record has its end, or should have."""
     began = outcome.notes[0].at
     silences = [(span.start - began, span.end - span.start) for span in outcome.silences]
-    return Verdict(outcome.story, violations(outcome), ending(outcome), rung(outcome), silences)
+    return Verdict(outcome.story, violations(outcome), ending(outcome), rung(outcome), silences, back_after(outcome))
+
+
+def back_after(outcome: Outcome) -> float | None:
+    """See `Verdict`. The caller has heard the first piece of the next session's speech when its mark comes back."""
+    fault = outcome.story.model
+    if fault is None or fault.moment not in ("greeting", "reply") or fault.kind not in CUTS:
+        return None
+    notes = iter(outcome.notes)
+    broke = next((note for note in notes if note.what == "breaks"), None)
+    if broke is None:
+        return None
+    spoke = next((n for n in notes if (n.lane, n.what) == ("model", "says")), None)
+    mark = next((note.data["name"] for note in notes if note.what == "mark"), None)
+    heard = next((note for note in notes if note.what == "mark echoed" and note.data["name"] == mark), None)
+    return heard.at - broke.at if spoke and heard and not heard.data["released"] else None
 
 
 def violations(outcome: Outcome) -> list[str]:

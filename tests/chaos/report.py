@@ -37,6 +37,9 @@ class Report:
         self.silences: list[float] = []
         """Every silence of every call. Seconds."""
 
+        self.back_after: list[float] = []
+        """See `Verdict`."""
+
         self.longest: list[tuple[float, float, str]] = []
         """The calls with the longest silences: for how long and from when of the call on, in seconds; and the story."""
 
@@ -47,6 +50,8 @@ class Report:
         """Count a call."""
         self.calls += 1
         self.silences += [seconds for _, seconds in verdict.silences]
+        if verdict.back_after is not None:
+            self.back_after.append(verdict.back_after)
         if verdict.wrong:
             self.wrong.append((str(verdict.story), verdict.wrong))
         at, longest = max(verdict.silences, key=lambda silence: silence[1], default=(0.0, 0.0))
@@ -79,6 +84,7 @@ class Report:
             "rungs": dict(self._all.rungs),
             "faults": {name: _figures(tally) for name, tally in sorted(self._tallies.items())},
             "silences": dict(zip(("p50", "p99", "max"), _spread(self.silences), strict=True)),
+            "back with the bot after": dict(zip(("p50", "p99", "max"), _spread(self.back_after), strict=True)),
             "longest": [{"seconds": seconds, "from": at, "story": story} for seconds, at, story in self.longest],
             "longest silence of a call": dict(zip(("p50", "p99", "max"), _spread(self._all.silences), strict=True)),
         }
