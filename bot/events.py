@@ -18,7 +18,7 @@ class Timer(StrEnum):
     REDIRECT = "redirect"
     HANG_UP = "hang_up"
     RENEWAL = "renewal"
-    """A new session of the model takes too long."""
+    """A new session of the model, or another model, takes too long."""
 
     LIMIT = "limit"
     """The longest time with the bot is over."""
@@ -229,7 +229,7 @@ class ModelLost(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRenewed(Event):
-    """A new session of the model has taken over, with the conversation so far."""
+    """A new session of the model, or another model, has taken over, with the conversation so far."""
 
     renewal: int
     """Which one it was, from 1."""
@@ -307,6 +307,16 @@ class RenewModel:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeModel:
+    """Let another pipeline take over, which goes on with the conversation."""
+
+    model: int
+    """Which one: see `Call.model`."""
+
+    renewal: int
+
+
+@dataclass(frozen=True, slots=True)
 class CloseStream:
     """Close our own media socket: a hand-over that needs no REST request."""
 
@@ -326,7 +336,9 @@ class AskTwilio:
 
 
 Document = DialPerson | ConnectBot | TakeMessage | HangUp
-Effect = Document | SayGoodbye | SayFarewell | ListenAgain | RenewModel | CloseStream | StartTimer | AskTwilio
+Effect = (
+    Document | SayGoodbye | SayFarewell | ListenAgain | RenewModel | ChangeModel | CloseStream | StartTimer | AskTwilio
+)
 Step = tuple[Call, tuple[Effect, ...]]
 """The call as it is now and the orders that follow, at most one document among them."""
 

@@ -143,6 +143,11 @@ class HandoffProcessor(FrameProcessor):
     def _post(self, event: Event) -> None:
         self._session.post(event)
 
+    def use(self, leg: Leg) -> None:
+        """Another model has taken over, and begins an answer of its own."""
+        self._leg = leg
+        self._in_response = self._spoke = False
+
     # --- orders → frames ---------------------------------------------------------------------------
 
     def say_goodbye(self, handoff: int, *, by_model: bool) -> None:

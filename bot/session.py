@@ -18,6 +18,7 @@ from bot.events import (
     AskTwilio,
     CallEnded,
     CallLives,
+    ChangeModel,
     CloseStream,
     ConnectBot,
     DialPerson,
@@ -66,6 +67,9 @@ class Conversation(Protocol):
 
     def renew_model(self, renewal: int) -> None:
         """Let a new session of the model take over; report `ModelRenewed` or `ModelLost`."""
+
+    def change_model(self, model: int, renewal: int) -> None:
+        """Let another pipeline take over; report `ModelRenewed` or `ModelLost`."""
 
     def close(self) -> None:
         """Close the media socket from our side."""
@@ -324,6 +328,8 @@ class Session:
                     self._tell(lambda line, text=advice: line.listen_again(text))
                 case RenewModel(renewal):
                     self._tell(lambda line, n=renewal: line.renew_model(n))
+                case ChangeModel(model, renewal):
+                    self._tell(lambda line, m=model, n=renewal: line.change_model(m, n))
                 case CloseStream():
                     self._tell(lambda line: line.close())
         return document

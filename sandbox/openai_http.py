@@ -238,7 +238,7 @@ def _abort(request: web.Request) -> None:
     """Reset the connection."""
     if request.transport is not None:
         request.transport.abort()
-    raise ConnectionResetError("broken on purpose")
+    raise asyncio.CancelledError("broken on purpose")
 
 
 def _error(status: int, code: str, message: str, param: str | None = None) -> web.Response:

@@ -113,7 +113,8 @@ class Stage:
         sessions = [session for session in self.model.sessions if session.hum == hum]
         requests = self.openai.requests[asked_before:]
         record = await self.record(call.sid)
-        return Played(name, story, call, self.journal.of(call.sid), [*sessions, *requests], record, bool(requests))
+        asked = sorted([*sessions, *requests], key=lambda view: view.opened_at)
+        return Played(name, story, call, self.journal.of(call.sid), asked, record, bool(requests))
 
     async def record(self, sid: str) -> dict[str, Any]:
         """What the server's own record says, as soon as it says that the call is over."""
