@@ -207,6 +207,9 @@ class Call:
     farewells: int = 0
     """How often the bot has begun to say its last words."""
 
+    change: str = ""
+    """What the model has changed in mid-call, by its name in the pipeline: language, voice, settings. Empty: none."""
+
     model: int = 0
     """Which pipeline talks: 0 is the one that calls begin with, then those of its `fallback`, in order."""
 

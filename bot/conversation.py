@@ -83,6 +83,7 @@ class Conversation:
             leg_number=self._leg_number,
             goodbye_line=policy.goodbye_line,
             barge_in=policy.goodbye_barge_in,
+            changes=pipeline.named_changes,
         )
         self._context = LLMContext(_opening(session, policy, pipeline), reception.tools[model])
         front, back = self._around(leg)
@@ -193,6 +194,18 @@ class Conversation:
         has_spoken = any(isinstance(m, dict) and m.get("role") == "assistant" for m in self._context.get_messages())
         return briefing.for_renewed_bot(being_said) if has_spoken or being_said else ""
 
+    def adjust(self, change: str) -> None:
+        """See the protocol. What the model is saying now it says to its end."""
+        self._handoff.when_it_pauses(lambda: self._adjust(change))
+
+    async def _adjust(self, change: str) -> None:
+        model = self._reception.known(self._session.call.model)
+        config = self._reception.pipelines[model].changed(change)
+        try:
+            await self._leg.adjust(config, briefing.for_changed_bot(config.language))
+        except Exception as error:
+            self._watch.failed(error)
+
     def change_model(self, model: int, renewal: int) -> None:
         """See the protocol. The caller hears a word meanwhile."""
         if self._renewing is not None:
@@ -202,7 +215,7 @@ class Conversation:
     async def _change(self, model: int, renewal: int) -> None:
         instruction = self._how_to_go_on()
         self._fill()
-        before, leg = self._leg, self._reception.build(model)
+        before, leg = self._leg, self._reception.build(model, self._session.call.change)
         try:
             await leg.open()
             await self._put_in_place(model, leg, instruction)

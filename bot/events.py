@@ -88,6 +88,14 @@ class HandoffRequested(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeAsked(Event):
+    """The model wants to go on in another language, with another voice, or otherwise as the operator has foreseen."""
+
+    change: str
+    """Its name in the pipeline."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GoodbyeHeard(Event):
     """The caller heard the last sample of the goodbye: its mark came back and `clear` had not released it."""
 
@@ -307,6 +315,13 @@ class RenewModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Adjust:
+    """Let the bot go on as a change of its pipeline says."""
+
+    change: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeModel:
     """Let another pipeline take over, which goes on with the conversation."""
 
@@ -337,7 +352,16 @@ class AskTwilio:
 
 Document = DialPerson | ConnectBot | TakeMessage | HangUp
 Effect = (
-    Document | SayGoodbye | SayFarewell | ListenAgain | RenewModel | ChangeModel | CloseStream | StartTimer | AskTwilio
+    Document
+    | SayGoodbye
+    | SayFarewell
+    | ListenAgain
+    | RenewModel
+    | ChangeModel
+    | Adjust
+    | CloseStream
+    | StartTimer
+    | AskTwilio
 )
 Step = tuple[Call, tuple[Effect, ...]]
 """The call as it is now and the orders that follow, at most one document among them."""

@@ -18,10 +18,12 @@ from typing import Any
 
 from bot.call import BOT_PHASES, By, Call, End, Phase, Rung, end_call, fall, over
 from bot.events import (
+    Adjust,
     AskTwilio,
     CallEnded,
     CallerSpoke,
     CallLives,
+    ChangeAsked,
     ChangeModel,
     CloseStream,
     ConnectBot,
@@ -206,6 +208,12 @@ def _handoff_requested(call: Call, event: HandoffRequested, policy: Policy) -> S
     return call, (SayGoodbye(n), StartTimer(Timer.GOODBYE, n, policy.goodbye_seconds))
 
 
+def _change_asked(call: Call, event: ChangeAsked, policy: Policy) -> Step:
+    if call.phase is not Phase.BOT or event.change == call.change:
+        return call, ()  # asked twice, or the caller is on the way to somebody
+    return replace(call, change=event.change), (Adjust(event.change),)
+
+
 def _goodbye_heard(call: Call, event: GoodbyeHeard, policy: Policy) -> Step:
     if event.handoff > len(call.handoffs):
         raise ImpossibleEvent(call, event)
@@ -364,6 +372,7 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     StreamStarted: _stream_started,
     StreamEnded: _stream_ended,
     HandoffRequested: _handoff_requested,
+    ChangeAsked: _change_asked,
     GoodbyeHeard: _goodbye_heard,
     GoodbyeInterrupted: _goodbye_interrupted,
     FarewellRequested: _farewell_requested,

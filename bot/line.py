@@ -90,7 +90,7 @@ class Line:
             observers: Pipecat's, who see every frame of the conversation.
             begun: Told of the conversation before it runs.
         """
-        leg, model = session.call.leg, session.call.model
+        call, leg = session.call, session.call.leg
         reception = self.receptions.of(session.call.called)
         try:
             conversation = Conversation(
@@ -98,7 +98,7 @@ class Line:
                 stream_sid,
                 session,
                 reception=reception,
-                leg=self.anteroom.take(session.sid, leg, lambda: reception.build(model)),
+                leg=self.anteroom.take(session.sid, leg, lambda: reception.build(call.model, call.change)),
                 observers=observers,
             )
             begun(conversation)
@@ -131,7 +131,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
     anteroom = Anteroom(places=PREPARED_AT_ONCE)
 
     def expect_stream(call: Call) -> None:
-        anteroom.prepare(call.sid, call.leg, lambda: receptions.of(call.called).build(call.model))
+        anteroom.prepare(call.sid, call.leg, lambda: receptions.of(call.called).build(call.model, call.change))
 
     limits = Limits(settings.max_calls, settings.max_calls_together, settings.max_calls_per_caller, settings.outage)
     admission = Admission(ledger, limits)

@@ -8,7 +8,7 @@ from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 
 from bot.routing import Policy, Target
 from bot.settings import Answering, Configuration
-from bot.tools import call_tools
+from bot.tools import call_tools, change_tool
 from pipelines import Credentials, Leg, PipelineConfig, build_leg
 from pipelines.toolbox import business_tools
 
@@ -26,16 +26,20 @@ class Reception:
     @cached_property
     def tools(self) -> Sequence[ToolsSchema]:
         """What the model may call, by pipeline."""
-        return [ToolsSchema([*call_tools(self.policy), *business_tools(config)]) for config in self.pipelines]
+        return [
+            ToolsSchema([*call_tools(self.policy), *change_tool(config.named_changes), *business_tools(config)])
+            for config in self.pipelines
+        ]
 
-    def build(self, model: int) -> Leg:
+    def build(self, model: int, change: str = "") -> Leg:
         """A new leg.
 
         Args:
             model: Which pipeline's; see `bot.call.Call.model`.
+            change: What has been changed; see `bot.call.Call.change`.
         """
         n = self.known(model)
-        return build_leg(self.pipelines[n], self.credentials, self.tools[n])
+        return build_leg(self.pipelines[n].changed(change), self.credentials, self.tools[n])
 
     def known(self, model: int) -> int:
         """The pipeline's place in `pipelines`: the last for one that only another version had."""

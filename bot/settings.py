@@ -1,7 +1,7 @@
 """What an operator sets: environment, hand-off policy, pipeline. Every mistake is told at once."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -25,7 +25,7 @@ from bot.environment import Environment, read_environment
 from bot.numbers_file import read_numbers
 from bot.policy_file import load_policy
 from bot.routing import Policy
-from bot.tools import END_CALL, HAND_OFF, TAKE_MESSAGE
+from bot.tools import CHANGE, END_CALL, HAND_OFF, TAKE_MESSAGE
 from pipelines.config import PipelineConfig
 from pipelines.load import load_chain
 from pipelines.problems import (
@@ -40,7 +40,7 @@ from pipelines.problems import (
 
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL")
 
-CALL_TOOLS = (HAND_OFF, TAKE_MESSAGE, END_CALL)
+CALL_TOOLS = (HAND_OFF, TAKE_MESSAGE, END_CALL, CHANGE)
 """Tools that every call has."""
 
 _T = TypeVar("_T")
@@ -310,6 +310,7 @@ def load_all(environ: Mapping[str, str] | None = None, env_file: str | Path | No
         pipelines = _gather(problems, lambda: load_chain(pipeline, values, taken=CALL_TOOLS))
         if policy is None or pipelines is None:
             return None
+        problems.extend(_unknown_targets(policy, pipelines))
         return Answering(replace(policy, other_models=len(pipelines) - 1), pipelines)
 
     first = answering(policy_path, pipeline_name)
@@ -322,6 +323,15 @@ def load_all(environ: Mapping[str, str] | None = None, env_file: str | Path | No
         told = dict.fromkeys(problems)  # a file that several numbers name is read for each of them
         raise ConfigurationError(sorted(told, key=lambda problem: problem.where != "environment"))
     return Configuration(settings, first, others, values)
+
+
+def _unknown_targets(policy: Policy, pipelines: Sequence[PipelineConfig]) -> Iterator[Problem]:
+    """Changes of a pipeline that lead callers to targets which the policy does not have."""
+    for name, change in ((name, change) for config in pipelines for name, change in config.named_changes.items()):
+        for key in (key for pair in change.targets.items() for key in pair if key not in policy.targets):
+            what = f"`changes.{name}.targets` of the pipeline names `{key}`, but there is no such target"
+            remedy = f"{guess(key, policy.targets)} there is: {listed(policy.targets)}".strip()
+            yield Problem("environment", what, remedy)
 
 
 def _gather(problems: list[Problem], read: Callable[[], _T]) -> _T | None:
