@@ -18,7 +18,7 @@ class Timer(StrEnum):
     REDIRECT = "redirect"
     HANG_UP = "hang_up"
     RENEWAL = "renewal"
-    """A new session of the model takes too long."""
+    """A new session of the model, or another model, takes too long."""
 
     LIMIT = "limit"
     """The longest time with the bot is over."""
@@ -85,6 +85,14 @@ class HandoffRequested(Event):
     reason: str = ""
     summary: str = ""
     by: By = By.MODEL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeAsked(Event):
+    """The model wants to go on in another language, with another voice, or otherwise as the operator has foreseen."""
+
+    change: str
+    """Its name in the pipeline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +237,7 @@ class ModelLost(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRenewed(Event):
-    """A new session of the model has taken over, with the conversation so far."""
+    """A new session of the model, or another model, has taken over, with the conversation so far."""
 
     renewal: int
     """Which one it was, from 1."""
@@ -307,6 +315,23 @@ class RenewModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Adjust:
+    """Let the bot go on as a change of its pipeline says."""
+
+    change: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeModel:
+    """Let another pipeline take over, which goes on with the conversation."""
+
+    model: int
+    """Which one: see `Call.model`."""
+
+    renewal: int
+
+
+@dataclass(frozen=True, slots=True)
 class CloseStream:
     """Close our own media socket: a hand-over that needs no REST request."""
 
@@ -326,7 +351,18 @@ class AskTwilio:
 
 
 Document = DialPerson | ConnectBot | TakeMessage | HangUp
-Effect = Document | SayGoodbye | SayFarewell | ListenAgain | RenewModel | CloseStream | StartTimer | AskTwilio
+Effect = (
+    Document
+    | SayGoodbye
+    | SayFarewell
+    | ListenAgain
+    | RenewModel
+    | ChangeModel
+    | Adjust
+    | CloseStream
+    | StartTimer
+    | AskTwilio
+)
 Step = tuple[Call, tuple[Effect, ...]]
 """The call as it is now and the orders that follow, at most one document among them."""
 

@@ -18,10 +18,13 @@ from typing import Any
 
 from bot.call import BOT_PHASES, By, Call, End, Phase, Rung, end_call, fall, over
 from bot.events import (
+    Adjust,
     AskTwilio,
     CallEnded,
     CallerSpoke,
     CallLives,
+    ChangeAsked,
+    ChangeModel,
     CloseStream,
     ConnectBot,
     DialEnded,
@@ -88,10 +91,13 @@ HANG_UP_SECONDS = 3.0
 HANG_UP_TRIES = 3
 
 RENEWALS = 3
-"""How often in one call a new session of the model may take over. Then a person does."""
+"""How often in one call a new session of a model may take over. Then another model does, or a person."""
 
 RENEWAL_SECONDS = 4.0
 """How long the caller is kept waiting for a new session. Then a person takes over."""
+
+RENEWAL_BEFORE_ANOTHER_SECONDS = 2.0
+"""The same where another model can take over: the caller shall not wait for both."""
 
 
 def answer(sid: str, caller: str, called: str, at: float) -> Step:
@@ -202,6 +208,12 @@ def _handoff_requested(call: Call, event: HandoffRequested, policy: Policy) -> S
     return call, (SayGoodbye(n), StartTimer(Timer.GOODBYE, n, policy.goodbye_seconds))
 
 
+def _change_asked(call: Call, event: ChangeAsked, policy: Policy) -> Step:
+    if call.phase is not Phase.BOT or event.change == call.change:
+        return call, ()  # asked twice, or the caller is on the way to somebody
+    return replace(call, change=event.change), (Adjust(event.change),)
+
+
 def _goodbye_heard(call: Call, event: GoodbyeHeard, policy: Policy) -> Step:
     if event.handoff > len(call.handoffs):
         raise ImpossibleEvent(call, event)
@@ -259,15 +271,32 @@ def _key_pressed(call: Call, event: KeyPressed, policy: Policy) -> Step:
 def _model_lost(call: Call, event: ModelLost, policy: Policy) -> Step:
     if call.phase is Phase.LEAVING:
         return redirect(call, event, policy)  # the goodbye will not come
-    if call.phase is Phase.BOT and not (call.renewing or event.for_good) and call.renewals < RENEWALS:
-        n = call.renewals + 1
+    others = policy.other_models - call.model
+    n = call.renewals + 1
+    if call.phase is Phase.BOT and not (call.renewing or event.for_good) and _sessions(call) < RENEWALS:
         call = fall(replace(call, renewals=n, renewing=True), Rung.NEW_SESSION, event.at, event.fault)
-        return call, (RenewModel(n), StartTimer(Timer.RENEWAL, n, RENEWAL_SECONDS))
+        seconds = RENEWAL_BEFORE_ANOTHER_SECONDS if others > 0 else RENEWAL_SECONDS
+        return call, (RenewModel(n), StartTimer(Timer.RENEWAL, n, seconds))
+    if call.phase is Phase.BOT and others > 0:
+        call = replace(call, model=call.model + 1, renewals=n, renewing=True)
+        call = fall(call, Rung.ANOTHER_MODEL, event.at, event.fault)
+        return call, (ChangeModel(call.model, n), StartTimer(Timer.RENEWAL, n, RENEWAL_SECONDS))
     if call.phase not in (Phase.BOT, Phase.PARTING):
         return call, ()
     request = HandoffRequested(at=event.at, target=policy.failsafe, reason=event.reason, by=By.WATCH)
     call = fall(replace(call, renewing=False), Rung.PERSON, event.at, event.fault)
     return redirect(agree(call, request, policy), event, policy)
+
+
+def _sessions(call: Call) -> int:
+    """How many new sessions the model that talks now has had."""
+    count = 0
+    for used in call.falls:
+        if used.rung is Rung.NEW_SESSION:
+            count += 1
+        elif used.rung is Rung.ANOTHER_MODEL:
+            count = 0
+    return count
 
 
 def _model_renewed(call: Call, event: ModelRenewed, policy: Policy) -> Step:
@@ -343,6 +372,7 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     StreamStarted: _stream_started,
     StreamEnded: _stream_ended,
     HandoffRequested: _handoff_requested,
+    ChangeAsked: _change_asked,
     GoodbyeHeard: _goodbye_heard,
     GoodbyeInterrupted: _goodbye_interrupted,
     FarewellRequested: _farewell_requested,

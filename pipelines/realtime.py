@@ -11,7 +11,6 @@ import json
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from loguru import logger
@@ -31,7 +30,9 @@ from pipecat.services.openai.realtime.llm import CurrentAudioResponse, OpenAIRea
 from pydantic import ValidationError
 
 from pipelines.codecs import Codec, Mulaw, Pcm
+from pipelines.config import PipelineConfig
 from pipelines.legs import FIRST_SIGN_SECONDS, PROGRESS_SECONDS, Earpiece
+from pipelines.model_events import PASSED_ON, SESSION_OVER, Spoken
 from pipelines.model_socket import ModelSocket
 from pipelines.realtime_config import RealtimeConfig
 from pipelines.session_properties import session_properties
@@ -44,45 +45,11 @@ HEARD_TOLERANCE_MS = 20
 KEPT_UNTIL_READY = 250
 """How many pieces of the caller's audio wait for a session that is not ready: 5 s."""
 
-PASSED_ON = frozenset(
-    {
-        "session.created",
-        "session.updated",
-        "response.created",
-        "response.output_audio.delta",
-        "conversation.item.added",
-        "conversation.item.input_audio_transcription.completed",
-        "conversation.item.retrieved",
-        "response.done",
-        "input_audio_buffer.speech_started",
-        "input_audio_buffer.speech_stopped",
-        "response.output_text.delta",
-        "response.function_call_arguments.done",
-        "error",
-    }
-)
-"""The events that Pipecat's service acts on, but for those that nobody reads and those that are handled on arrival."""
-
 AHEAD_SECONDS = 300.0
 """How long before its end a session is near it."""
 
 RENEWAL_SECONDS = 3.5
 """How long a new session may take until it is ready."""
-
-SESSION_OVER = {"session_expired", "invalid_api_key", "insufficient_quota", "billing_hard_limit_reached"}
-"""Error codes after which the session gives no more answers."""
-
-
-@dataclass(slots=True)
-class _Spoken:
-    """The audio of one item of the conversation, as it was sent to the caller."""
-
-    item_id: str
-    content_index: int
-    start_ms: float
-    """Where it begins on the line."""
-
-    duration_ms: float = 0.0
 
 
 class RealtimeLeg(OpenAIRealtimeLLMService):
@@ -109,13 +76,15 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
                 session_properties=session_properties(config, tools),
             ),
         )
+        self._config = config
+        self._tools = tools
         self._log = config.log
         self._codec: Codec = Mulaw() if config.audio == "pcmu" else Pcm()
         self._earpiece: Earpiece | None = None
         self._opening: asyncio.Task[ModelSocket] | None = None
         self._session_sent: dict[str, Any] | None = None
         self._early: deque[bytes] = deque(maxlen=KEPT_UNTIL_READY)
-        self._spoken: list[_Spoken] = []
+        self._spoken: list[Spoken] = []
         self._responding = ""
         self._due_since: float | None = None
         """Since when an answer is due and nothing has come. Seconds, monotonic."""
@@ -246,6 +215,19 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
             self._messages_added_manually[event.item.id] = True
             await self.send_client_event(event)
         self._llm_needs_conversation_setup = False
+
+    async def adjust(self, config: PipelineConfig, instruction: str) -> None:
+        """See `Leg`. A session that has spoken keeps its voice (OpenAI: `session.update`): a new one has another."""
+        if not isinstance(config, RealtimeConfig):
+            raise OSError(f"a leg on the Realtime API is not adjusted by a {type(config).__name__}")
+        before, self._config = self._config, config
+        self._settings.system_instruction = config.system_instruction
+        self._settings.session_properties = session_properties(config, self._tools)
+        if config.voice != before.voice:
+            await self.renew(instruction)
+        else:
+            await self._send_session_update()
+            await self.prompt(instruction)
 
     async def prompt(self, instruction: str) -> None:
         """See `Leg`. Queued on the service itself: only there does an appended message make the model speak."""
@@ -386,7 +368,7 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         if last is None or begins:
             heard_ms = self._earpiece.heard_ms
             self._spoken = [s for s in self._spoken if s.start_ms + s.duration_ms > heard_ms]
-            last = _Spoken(*item, start_ms=self._earpiece.sent_ms)
+            last = Spoken(*item, start_ms=self._earpiece.sent_ms)
             self._spoken.append(last)
         last.duration_ms += duration_ms
         if payload:
