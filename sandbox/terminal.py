@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from dotenv import dotenv_values
 from rich.console import Console
 from rich.markup import escape
 
@@ -45,6 +44,9 @@ _BEHAVIOURS: Mapping[str, Any] = {
     "machine": "voicemail",
     "unreachable": "failed",
 }
+
+_MODEL_VARIABLES = ("OPENAI_API_KEY", "OPENAI_REALTIME_URL", "OPENAI_BASE_URL", "VOICE_DETECTOR")
+"""What a stage tells a server of its own model. Empty ones leave it to `.env`."""
 
 _RECORD_SECONDS = 0.5
 """How often a server whose model is not ours is asked what was said."""
@@ -96,12 +98,13 @@ class _Terminal:
             stage = await stack.enter_async_context(Stage(rest_port=rest_port if to else 0))
             if to is None:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="putthrough-")))
-                settings = _real_model() if real else {}
-                if settings is None:
-                    self._console.print("[red]--real needs OPENAI_API_KEY in the environment or .env[/]")
+                settings = {name: os.environ.get(name, "") for name in _MODEL_VARIABLES} if real else {}
+                try:
+                    with self._console.status("starting the server …"):
+                        await stack.enter_async_context(server_process(stage, folder, **settings))
+                except RuntimeError as error:  # it says itself what it misses
+                    self._console.print(escape(str(error)))
                     return 2
-                with self._console.status("starting the server …"):
-                    await stack.enter_async_context(server_process(stage, folder, **settings))
             elif await _ready(to):
                 stage.connect(to.rstrip("/"))
             else:
@@ -202,13 +205,6 @@ class _Terminal:
         self._console.print(f"\n[bold]The call has ended:[/] {record.get('end')}")
         for attempt in attempts:
             self._console.print(f"  {attempt}")
-
-
-def _real_model() -> dict[str, str] | None:
-    values = {**dotenv_values(".env"), **os.environ}
-    key = values.get("OPENAI_API_KEY")
-    url = values.get("OPENAI_REALTIME_URL") or "wss://api.openai.com/v1/realtime"
-    return {"OPENAI_API_KEY": key, "OPENAI_REALTIME_URL": url} if key else None
 
 
 async def _ready(url: str) -> bool:

@@ -39,11 +39,12 @@ SOUND_HEARD = """async () => {
 
 
 @asynccontextmanager
-async def browser(folder: Path, said: str) -> AsyncIterator[Page]:
-    """A page of a browser into whose microphone this is said once."""
+async def browser(folder: Path, said: str | None) -> AsyncIterator[Page]:
+    """A page of a browser into whose microphone this is said once, or nothing."""
     silence = np.zeros(round(GREETING_SECONDS * 8000), dtype=np.int16)
     sound = folder / "microphone.wav"
-    write_wav(sound, np.concatenate([silence, speak(said, voice="caller", rate=8000), *[silence] * 10]))
+    words = [] if said is None else [speak(said, voice="caller", rate=8000)]
+    write_wav(sound, np.concatenate([silence, *words, *[silence] * 10]))
     async with async_playwright() as playwright:
         context = await playwright.chromium.launch_persistent_context(
             folder / "profile",
@@ -85,11 +86,28 @@ async def test_a_caller_in_the_browser_is_put_through_by_whoever_tests(tmp_path:
         await expect(page.locator("#state")).to_have_text("not connected", timeout=10_000)
 
 
+async def test_a_caller_may_type_and_hang_up_while_it_rings(tmp_path: Path):
+    async with (
+        Stage(brain=Clerk()) as stage,
+        dev_runner(stage, tmp_path, "-t", "webrtc") as bot,
+        browser(tmp_path, None) as page,
+    ):
+        await page.goto(f"http://{bot}/telephone")
+        await page.get_by_role("button", name="Call", exact=True).click()
+        await expect(page.locator("#log")).to_contain_text("Northwind Outfitters, hello!", timeout=30_000)
+        await page.get_by_label("What the caller says").fill("Billing, a person there, please.")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#log")).to_contain_text("Twilio would dial +12025550199", timeout=30_000)
+        await page.get_by_role("button", name="Hang up", exact=True).click()
+        await expect(page.get_by_role("group", name="The other telephone")).to_be_empty(timeout=10_000)
+    assert "The call has ended: caller_hung_up" in (tmp_path / "runner.log").read_text()
+
+
 async def test_pipecat_s_own_page_is_served_beside_it(tmp_path: Path):
     async with (
         Stage(brain=Clerk()) as stage,
         dev_runner(stage, tmp_path, "-t", "webrtc") as bot,
-        browser(tmp_path, "Hello?") as page,
+        browser(tmp_path, None) as page,
     ):
         await page.goto(f"http://{bot}/client/")
         await expect(page.get_by_role("button", name="Connect")).to_be_visible()
