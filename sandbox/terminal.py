@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import yaml
 from rich.console import Console
 from rich.markup import escape
 
@@ -29,6 +30,7 @@ REST_PORT = 8021
 """Where the network's REST is found by a server that was started apart."""
 
 CALLER = "+442079460123"
+RING_SECONDS = 40
 
 HELP = """\
 Type what the caller says.  [bold]/1[/] … [bold]/9 /* /#[/] the caller's keys   [bold]/hangup[/] the caller hangs up
@@ -99,6 +101,7 @@ class _Terminal:
             if to is None:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="putthrough-")))
                 settings = {name: os.environ.get(name, "") for name in _MODEL_VARIABLES} if real else {}
+                settings["HANDOFF_POLICY"] = _patient_policy(folder)
                 try:
                     with self._console.status("starting the server …"):
                         await stack.enter_async_context(server_process(stage, folder, **settings))
@@ -162,6 +165,7 @@ class _Terminal:
 
     async def _command(self, call: CallerLeg, name: str = "help", *arguments: str) -> None:
         person = call.children[-1] if call.children else None
+        ringing = self._ringing if person is not None and person.live else None
         match name, arguments:
             case "hangup", ():
                 await call.hang_up()
@@ -171,8 +175,8 @@ class _Terminal:
                     person.key(digit)
             case "bye", () if person is not None and person.live:
                 person.interrupt(HungUp())
-            case behaviour, () if behaviour in _BEHAVIOURS and self._ringing is not None:
-                self._ringing.decide(_BEHAVIOURS[behaviour])
+            case behaviour, () if behaviour in _BEHAVIOURS and ringing is not None:
+                ringing.decide(_BEHAVIOURS[behaviour])
                 self._ringing = None
             case behaviour, () if behaviour in (*_BEHAVIOURS, "press", "bye"):
                 self._console.print("Nobody's phone is ringing.")
@@ -205,6 +209,16 @@ class _Terminal:
         self._console.print(f"\n[bold]The call has ended:[/] {record.get('end')}")
         for attempt in attempts:
             self._console.print(f"  {attempt}")
+
+
+def _patient_policy(folder: Path) -> str:
+    """The sandbox's people, whose phones ring long enough for somebody who has to type. Returns its path."""
+    policy = yaml.safe_load(Path("sandbox/handoff.yaml").read_text())
+    for target in policy["targets"].values():
+        target["ring_seconds"] = RING_SECONDS
+    path = folder / "handoff.yaml"
+    path.write_text(yaml.safe_dump(policy))
+    return str(path)
 
 
 async def _ready(url: str) -> bool:
