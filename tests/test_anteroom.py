@@ -151,11 +151,6 @@ async def stage() -> AsyncIterator[Stage]:
         yield opened
 
 
-def configured(session: SessionView) -> list[ClientEvent]:
-    """The events that say what the model shall be; a question whether it lives says nothing."""
-    return [event for event in session.sent("session.update") if len(event.payload["session"]) > 1]
-
-
 @pytest.mark.parametrize(("name", "sessions"), [("next_number", 1), ("put_through", 2)])
 async def test_every_session_waits_for_its_stream_and_is_configured_once_also_that_of_a_returning_bot(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, sessions: int
