@@ -168,6 +168,13 @@ class Network:
         )
         return self._begin(leg, come_in(self._account, leg))
 
+    def forget(self, call: CallerLeg) -> None:
+        """Let go of a call that is over, with its legs, its sound and its notes."""
+        self.calls.remove(call)
+        for leg in (call, *call.children):
+            self._account.legs.pop(leg.sid, None)
+        self.journal.forget(call.sid)
+
     def _place(self, order: NewCall) -> CallerLeg:
         """Make a call that REST was asked for."""
         leg = CallerLeg(

@@ -96,6 +96,11 @@ class Journal:
             return [note for note in self.notes if note.call_sid is None]
         return list(self._by_call.get(call_sid, ()))
 
+    def forget(self, call_sid: str) -> None:
+        """Let go of a call's notes."""
+        if self._by_call.pop(call_sid, None) is not None:
+            self.notes[:] = [note for note in self.notes if note.call_sid != call_sid]
+
     async def until(
         self,
         match: Match,

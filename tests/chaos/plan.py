@@ -44,10 +44,12 @@ SERVER_WEATHER: tuple[WeatherKind, ...] = (
 FRONT_DESK = ("+12025550143", "+12025550178")
 BILLING = "+12025550199"
 
-ROUND, LARGE_ROUND = 16, 40
+ROUND, LARGE_ROUND = 16, 80
 """How many calls one weather befalls; and in a plan of more than `LARGE` calls."""
 
 LARGE = 1000
+BEGIN_SECONDS, LARGE_BEGIN_SECONDS = 4.0, 10.0
+"""Within which time the calls of a round begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +146,10 @@ def plan(seed: int, calls: int) -> list[Story]:
     while len(stories) < calls:
         number += 1
         weather = Weather(next(weathers[number % 4 != 0]), chance.uniform(3.0, 9.0), chance.uniform(4.0, 12.0))
-        for n in range(min(ROUND if calls <= LARGE else LARGE_ROUND, calls - len(stories))):
+        size, seconds = (ROUND, BEGIN_SECONDS) if calls <= LARGE else (LARGE_ROUND, LARGE_BEGIN_SECONDS)
+        for n in range(min(size, calls - len(stories))):
             story = _story(chance, f"{seed}-{len(stories)}", number)
-            stories.append(replace(story, weather=weather, begins=n * 0.25))
+            stories.append(replace(story, weather=weather, begins=n * seconds / size))
     return stories
 
 

@@ -33,6 +33,7 @@ async def run(stories: Sequence[Story], world: World, *, at_once: int, told: Tol
                 outcome = await world.player.play(story)
             await settle(outcome, world.urls, http)
             told(judge(outcome))
+            world.stage.network.forget(outcome.call)
 
         async def together(some: Iterable[Story], room: contextlib.AbstractAsyncContextManager[object]) -> None:
             async with asyncio.TaskGroup() as playing:
