@@ -31,8 +31,9 @@ async def serve(configuration: Configuration) -> None:
     """Answer calls until the process is told to stop."""
     settings = configuration.settings
     async with open_line(configuration) as line:
+        app = create_app(line)
         config = uvicorn.Config(
-            create_app(line),
+            app,
             host=settings.host,
             port=settings.port,
             log_config=None,
@@ -44,7 +45,12 @@ async def serve(configuration: Configuration) -> None:
         )
         _settle_down()
         with Heartbeat():
-            await DrainingServer(config, line.switchboard, drain_seconds=settings.drain_seconds).serve()
+            await DrainingServer(
+                config,
+                line.switchboard,
+                drain_seconds=settings.drain_seconds,
+                before_end=app.state.console.close,
+            ).serve()
 
 
 def _settle_down() -> None:

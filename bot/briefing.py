@@ -32,6 +32,12 @@ def for_renewed_bot(being_said: str) -> str:
     return f'{FOR_RENEWED_BOT} They are still hearing you say: "{being_said}"' if being_said else FOR_RENEWED_BOT
 
 
+def hint(text: str) -> str:
+    """What the bot is told when somebody who follows the call gives it a hint."""
+    quoted = text.replace('"', "'")
+    return f'A colleague who follows this call tells you, and the caller does not hear it: "{quoted}" Act on it now.'
+
+
 def tried_in_vain(call: Call) -> list[Attempt]:
     """The attempts of the latest hand-off, in order."""
     return list(call.attempts[len(call.attempts) - call.tried :]) if call.tried else []

@@ -6,11 +6,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from bot.call import Call, Phase
 from bot.events import Event
+from bot.observers import Observer
 
 _TO_A_PERSON = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 300)
 
 
-class Metrics:
+class Metrics(Observer):
     """Counts the steps of this process's calls."""
 
     def __init__(self, *, live: Callable[[Phase], int], spooled: Callable[[], int]) -> None:

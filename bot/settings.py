@@ -220,6 +220,9 @@ class Settings(BaseModel):
     console_password: SecretStr | None = None
     """Opens the console and the calls API."""
 
+    console_viewer_password: SecretStr | None = None
+    """Opens the console to those who only look, with personal data masked."""
+
     log_level: Annotated[str, AfterValidator(_log_level)] = "INFO"
     """The least that is logged."""
 
