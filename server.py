@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("pipeline", nargs="*", help="pipelines to look at instead, by name or path")
     demo = verbs.add_parser("demo", help="play calls against the real server, on this machine alone")
     demo.add_argument("story", nargs="*", help="names of the stories to play; all of them by default")
-    demo.add_argument("--keep", action="store_true", help="leave the server up afterwards")
+    demo.add_argument("--keep", action="store_true", help="leave a telephone and the console up for your browser")
     call = verbs.add_parser("call", help="a telephone in this terminal: type what the caller says")
     call.add_argument("--to", metavar="URL", help="a server that runs already, e.g. http://127.0.0.1:8000")
     call.add_argument("--real", action="store_true", help="talk with the model of .env instead of the sandbox's")
