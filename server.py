@@ -122,7 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.verb == "number":
         told = set_up(configuration, options.number, fallback=options.fallback, after_message=options.after_message)
         return asyncio.run(told)
-    set_up_logs(configuration.settings.log_level)
+    set_up_logs(configuration.settings.log_level, configuration.settings.log_format)
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         runner.run(serve(configuration))
     return 0

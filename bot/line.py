@@ -182,6 +182,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
     background = [
         asyncio.create_task(Sweeper(switchboard, telephony).run()),
         asyncio.create_task(reporter.run(state)),
+        asyncio.create_task(metrics.watch_loop()),
     ]
     try:
         yield Line(
