@@ -14,6 +14,7 @@ from playwright.async_api import Browser, Page
 from sandbox.process import server_process
 from sandbox.stage import Stage
 from sandbox.story import load
+from sandbox.telephone.server import telephone
 
 FOLDER = Path(__file__).parent.parent / "docs" / "console"
 LIGHT: dict[str, Any] = {"color_scheme": "light", "viewport": {"width": 1280, "height": 860}}
@@ -47,6 +48,20 @@ async def take(opened: Browser, url: str, name: str, look: str, *, wait: str) ->
         await shown.screenshot(path=FOLDER / f"{name}-{look}.png")
 
 
+async def take_telephone(opened: Browser, url: str, look: str) -> None:
+    """The telephone, while the bot puts the caller through and a phone rings."""
+    async with page(opened, look) as shown:
+        await shown.goto(url)
+        await shown.get_by_role("button", name="Call", exact=True).click()
+        await shown.locator("#said li").first.wait_for()
+        await shown.wait_for_timeout(2500)
+        await shown.get_by_label("Say").fill("I want to speak to a person, please")
+        await shown.keyboard.press("Enter")
+        await shown.locator(".card.rings").wait_for(timeout=40_000)
+        await shown.wait_for_timeout(800)
+        await shown.screenshot(path=FOLDER / f"telephone-{look}.png", full_page=look == "phone")
+
+
 async def main() -> None:
     """Play calls and take the pictures."""
     FOLDER.mkdir(exist_ok=True)
@@ -67,6 +82,9 @@ async def main() -> None:
             for task in playing[1:]:
                 with contextlib.suppress(Exception):
                     await task
+            async with telephone(stage) as address:
+                for look in LOOKS:
+                    await take_telephone(opened, address, look)
 
 
 if __name__ == "__main__":
