@@ -22,6 +22,7 @@ from bot.ledger import Ledger
 from bot.loop_thread import LoopThread
 from bot.metrics import Metrics
 from bot.observers import Observers
+from bot.recordings import Recordings
 from bot.reporter import Reporter
 from bot.routing import Policy
 from bot.session import Session
@@ -59,6 +60,7 @@ class Line:
     desk: Desk
     feed: Feed
     archive: Archive
+    recordings: Recordings
     aside: LoopThread
     """For everything that calls shall not wait for: news, the console's reading and writing of pages."""
 
@@ -161,6 +163,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
     feed = Feed(settings.database_url, aside)
     archive = Archive(settings.database_url)
     reporter = Reporter(feed)
+    recordings = Recordings(settings.twilio_api_url, *(api_key or (settings.twilio_account_sid, auth_token)))
     metrics = Metrics(live=lambda phase: switchboard.live_in(phase), spooled=lambda: ledger.spooled)
     switchboard = Switchboard(
         policy=configuration.policy,
@@ -197,6 +200,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
             desk,
             feed,
             archive,
+            recordings,
             aside,
         )
     finally:
