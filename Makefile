@@ -4,9 +4,9 @@ UV := uv==0.13.9
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test evals chaos lint bench serve docs lock clean
+.PHONY: help demo screenshots test evals chaos lint bench serve docs lock clean
 help:                ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.ready ## real calls through the real server, on a simulated network: see and hear them
 	@$(RUN) server.py demo $(STORY)
@@ -28,6 +28,9 @@ bench: $(VENV)/.ready ## what a call costs beside other servers, in ten minutes;
 
 serve: $(VENV)/.ready ## answer calls
 	@$(RUN) server.py
+
+screenshots: $(VENV)/.ready ## pictures of the console and the telephone for the documentation; needs Chromium
+	@PYTHONPATH=.:tests $(RUN) tests/screenshots.py
 
 docs: $(VENV)/.ready ## write what the documentation shows of the code
 	@PYTHONPATH=.:tests $(RUN) tests/test_law_table.py

@@ -31,8 +31,9 @@ async def serve(configuration: Configuration) -> None:
     """Answer calls until the process is told to stop."""
     settings = configuration.settings
     async with open_line(configuration) as line:
+        app = create_app(line)
         config = uvicorn.Config(
-            create_app(line),
+            app,
             host=settings.host,
             port=settings.port,
             log_config=None,
@@ -44,7 +45,12 @@ async def serve(configuration: Configuration) -> None:
         )
         _settle_down()
         with Heartbeat():
-            await DrainingServer(config, line.switchboard, drain_seconds=settings.drain_seconds).serve()
+            await DrainingServer(
+                config,
+                line.switchboard,
+                drain_seconds=settings.drain_seconds,
+                before_end=app.state.console.close,
+            ).serve()
 
 
 def _settle_down() -> None:
@@ -82,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("pipeline", nargs="*", help="pipelines to look at instead, by name or path")
     demo = verbs.add_parser("demo", help="play calls against the real server, on this machine alone")
     demo.add_argument("story", nargs="*", help="names of the stories to play; all of them by default")
-    demo.add_argument("--keep", action="store_true", help="leave the server up afterwards")
+    demo.add_argument("--keep", action="store_true", help="leave a telephone and the console up for your browser")
     call = verbs.add_parser("call", help="a telephone in this terminal: type what the caller says")
     call.add_argument("--to", metavar="URL", help="a server that runs already, e.g. http://127.0.0.1:8000")
     call.add_argument("--real", action="store_true", help="talk with the model of .env instead of the sandbox's")
@@ -116,7 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.verb == "number":
         told = set_up(configuration, options.number, fallback=options.fallback, after_message=options.after_message)
         return asyncio.run(told)
-    set_up_logs(configuration.settings.log_level)
+    set_up_logs(configuration.settings.log_level, configuration.settings.log_format)
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         runner.run(serve(configuration))
     return 0

@@ -64,6 +64,7 @@ async def _ended_by_sigterm(work: Coroutine[Any, Any, Results]) -> Results:
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_CALLS} calls, one round, no special runs")
+    parser.add_argument("--watched", action="store_true", help="only ours, with open pages of the console and without")
     parser.add_argument("--only", help=f"some servers alone, with commas: {','.join(COMMANDS)}")
     parser.add_argument("--calls", type=int, help=f"calls at once ({MANY_CALLS}, after {FEW_CALLS})")
     parser.add_argument("--rounds", type=int, help="how often the servers take turns (3)")
@@ -79,15 +80,17 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 def _is_whole(options: argparse.Namespace) -> bool:
     """Whether this run may replace the project's own figures."""
     parts = (options.only, options.calls, options.rounds, options.seconds)
-    return not options.quick and all(part is None for part in parts)
+    return not (options.quick or options.watched) and all(part is None for part in parts)
 
 
 def _plan(options: argparse.Namespace) -> Plan:
     servers = [name for name in COMMANDS if name in options.servers]
+    none = {"short_deltas": False, "blocked": False, "growth": False, "ramp": False}
+    if options.watched:
+        return Plan(["putthrough"], [options.calls or MANY_CALLS], 1, options.seconds or 8.0, **none)
     if options.quick:
         levels = [options.calls or QUICK_CALLS]
-        special = {"short_deltas": False, "blocked": False, "growth": False, "ramp": False}
-        return Plan(servers, levels, options.rounds or 1, options.seconds or 8.0, **special)
+        return Plan(servers, levels, options.rounds or 1, options.seconds or 8.0, watched=False, **none)
     many = options.calls or MANY_CALLS
     levels = [many] if many <= FEW_CALLS else [FEW_CALLS, many]
     return Plan(servers, levels, options.rounds or 3, options.seconds or 10.0)

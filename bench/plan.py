@@ -12,6 +12,7 @@ from bench.measure import Figures, Growth, Idle, grow, measure, warm_up
 from bench.rig.load import Load, stopping
 from bench.rig.model import Model
 from bench.rig.notes import Notes
+from bench.rig.pages import open_pages
 from bench.rig.rest import Rest
 from bench.servers import Server
 
@@ -31,6 +32,12 @@ DISTURBED = 0.2
 """A step that fails while this much of the server's core goes to others is measured again after a pause."""
 
 PAUSE_SECONDS = 5.0
+OPEN_PAGES = 20
+"""Pages of the console that are open in the run with watchers."""
+
+WATCHED_TURNS = 4
+"""How often that run goes on without pages and with them, in turn."""
+
 GROWTH_CALLS = 1000
 
 
@@ -50,6 +57,8 @@ class Plan:
     blocked: bool = True
     growth: bool = True
     ramp: bool = True
+    watched: bool = True
+    """Whether to measure with open pages of the console, beside the same calls without."""
 
 
 @dataclass(slots=True)
@@ -65,6 +74,12 @@ class Results:
 
     short_deltas: dict[str, Figures] = field(default_factory=dict[str, Figures])
     blocked: dict[str, Figures] = field(default_factory=dict[str, Figures])
+    watched: dict[str, list[Figures]] = field(default_factory=dict[str, list[Figures]])
+    """`without` and `with` open pages, turn by turn, with the same calls."""
+
+    patches: int = 0
+    """What the pages were sent meanwhile."""
+
     growth: Growth | None = None
     ramp: dict[str, list[Figures]] = field(default_factory=dict[str, list[Figures]])
     """By server: one for each step."""
@@ -118,6 +133,9 @@ async def run(plan: Plan, say: Callable[[str], None]) -> Results:
                     if name in benches and results.held(name) == plan.levels[-1]:
                         say(f"a blocked loop: {name}")
                         results.blocked[name] = await _blocked(benches[name], plan)
+            if plan.watched and "putthrough" in benches:
+                say(f"{plan.levels[-1]} calls, with {OPEN_PAGES} pages of the console and without: putthrough")
+                await _watched(benches["putthrough"], plan, results)
             if plan.ramp:
                 for name, bench in benches.items():
                     say(f"how many calls: {name}")
@@ -196,6 +214,22 @@ async def _blocked(bench: _Bench, plan: Plan) -> Figures:
         finally:
             blocker.cancel()
             await asyncio.gather(blocker, return_exceptions=True)
+
+
+async def _watched(bench: _Bench, plan: Plan, results: Results) -> None:
+    """The same calls without open pages and with them, in turn, so that what the machine does meanwhile meets both."""
+    calls = plan.levels[-1]
+    async with bench.load() as load:
+        await load.add(calls, per_second=PER_SECOND)
+        for _ in range(WATCHED_TURNS):
+            load.notes.reset()
+            alone = await measure(load, bench.server, bench.idle, calls=calls, seconds=plan.seconds)
+            load.notes.reset()
+            async with open_pages(bench.server.url, OPEN_PAGES) as pages:
+                watched = await measure(load, bench.server, bench.idle, calls=calls, seconds=plan.seconds)
+                results.patches += pages.patches
+            results.watched.setdefault("without", []).append(alone)
+            results.watched.setdefault("with", []).append(watched)
 
 
 async def _ramp(bench: _Bench, begin: int, say: Callable[[str], None]) -> list[Figures]:

@@ -12,6 +12,9 @@ CPU_TO_RELAY = 1.0
 DELAYS_MS = {"up": (1.0, 10.0), "down": (2.0, 10.0), "barge_in": (3.0, 15.0)}
 """The most at p50 and at p99."""
 
+WATCHED = 1.10
+"""How much longer the media path may take while people watch. Times."""
+
 TRUNCATION_MS = 20.0
 MEMORY_MB = 1.0
 GROWTH_MB = 10.0
@@ -61,6 +64,7 @@ def _promises(document: Json) -> Iterator[Promise]:
         many = few
     else:
         yield from _under_load(document, calls, level)
+    yield from _watched(document.get("watched"))
     yield _at_most("memory of a call", many["memory_per_call"] / 1e6, MEMORY_MB, " MB")
     yield _no_growth(document["growth"])
 
@@ -99,6 +103,17 @@ def _whole(when: str, figures: Json) -> Iterator[Promise]:
     replies, gaps, tails = figures["replies"], figures["underruns"], figures["lost_tails"]
     yield Promise(f"{when}: no gap in a reply", f"{gaps} in {replies} replies", gaps == 0 if replies else None)
     yield Promise(f"{when}: no reply loses its end", f"{tails} of {replies} replies", tails == 0 if replies else None)
+
+
+def _watched(watched: Json | None) -> Iterator[Promise]:
+    """What open pages of the console may cost the calls."""
+    text = f"open pages of the console: the delay from the caller to the model, 99 % of the time, {WATCHED:g} × at most"
+    if watched is None:
+        yield Promise(text, "not measured", None)
+        return
+    alone, beside = watched["without"]["up"]["p99"], watched["with"]["up"]["p99"]
+    found = f"{beside:.2f} ms, without pages {alone:.2f} ms; {watched['patches']} patches"
+    yield Promise(text, found, beside <= WATCHED * alone and watched["patches"] > 0)
 
 
 def _no_growth(growth: Json | None) -> Promise:

@@ -43,6 +43,9 @@ def summary(results: Results) -> Json:
         "levels": {str(calls): {name: _level(results, name, calls) for name in plan.servers} for calls in plan.levels},
         "short_deltas": {name: _figures([one]) for name, one in results.short_deltas.items()},
         "blocked": {name: _figures([one]) for name, one in results.blocked.items()},
+        "watched": {how: _figures(rounds) for how, rounds in results.watched.items()} | {"patches": results.patches}
+        if results.watched
+        else None,
         "growth": _growth(results.growth) if results.growth else None,
         "ramp": {
             name: [{**_figures([one]), "holds": one.holds, "rig_holds": one.rig_holds} for one in steps]

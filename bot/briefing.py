@@ -38,6 +38,12 @@ def for_changed_bot(language: str | None) -> str:
     return f"It is changed. Go on with the conversation now{spoken}: answer what the caller said last."
 
 
+def hint(text: str) -> str:
+    """What the bot is told when somebody who follows the call gives it a hint."""
+    quoted = text.replace('"', "'")
+    return f'A colleague who follows this call tells you, and the caller does not hear it: "{quoted}" Act on it now.'
+
+
 def tried_in_vain(call: Call) -> list[Attempt]:
     """The attempts of the latest hand-off, in order."""
     return list(call.attempts[len(call.attempts) - call.tried :]) if call.tried else []

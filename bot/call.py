@@ -94,6 +94,9 @@ class By(StrEnum):
 
     MODEL = "model"
     API = "api"
+    CONSOLE = "console"
+    """A person at the console; the journal says who."""
+
     WATCH = "watch"
     """The watch over the model: it is gone, so a person takes over."""
 

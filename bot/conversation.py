@@ -133,6 +133,7 @@ class Conversation:
         finally:
             watching.cancel()
             self._session.detach(self)
+            self._session.stream_over(self._leg.tokens_used)
             self._keep()
             await self._leg.close()
 
@@ -151,9 +152,13 @@ class Conversation:
         by_model = first and self._session.call.handoffs[handoff - 1].by is By.MODEL
         self._handoff.say_goodbye(handoff, by_model=by_model)
 
-    def say_farewell(self, farewell: int) -> None:
+    def say_farewell(self, farewell: int, *, prompted: bool) -> None:
         """See the protocol."""
-        self._handoff.say_farewell(farewell)
+        self._handoff.say_farewell(farewell, prompted=prompted)
+
+    def advise(self, text: str) -> None:
+        """See the protocol."""
+        self._handoff.advise(briefing.hint(text))
 
     def listen_again(self, advice: str) -> None:
         """See the protocol."""

@@ -89,27 +89,32 @@ def create_engine(url: str, *, statement_seconds: float = STATEMENT_SECONDS) -> 
     return engine
 
 
-def _postgresql(url: str, statement_seconds: float, common: dict[str, Any]) -> AsyncEngine:
-    # asyncpg reads the address itself, so that it may hold whatever libpq's may: `sslmode`, several hosts, a socket.
-    address = "postgresql://" + url.partition("://")[2]
+async def connect_postgresql(url: str, *, statement_seconds: float = STATEMENT_SECONDS) -> asyncpg.Connection:
+    """One connection to PostgreSQL.
+
+    Args:
+        url: The server's address. asyncpg reads it itself, so that it may hold whatever libpq's may: `sslmode`, several
+            hosts, a socket.
+        statement_seconds: How long a statement may take.
+    """
     limit = f"{statement_seconds * 1000:.0f}"
+    return await asyncpg.connect(
+        "postgresql://" + url.partition("://")[2],
+        timeout=CONNECT_SECONDS,
+        command_timeout=statement_seconds,
+        server_settings={
+            "application_name": "putthrough",
+            # The server's own limits hold where the client has vanished with a row locked.
+            "statement_timeout": limit,
+            "idle_in_transaction_session_timeout": limit,
+        },
+    )
 
-    async def connect() -> asyncpg.Connection:
-        return await asyncpg.connect(
-            address,
-            timeout=CONNECT_SECONDS,
-            command_timeout=statement_seconds,
-            server_settings={
-                "application_name": "putthrough",
-                # The server's own limits hold where the client has vanished with a row locked.
-                "statement_timeout": limit,
-                "idle_in_transaction_session_timeout": limit,
-            },
-        )
 
+def _postgresql(url: str, statement_seconds: float, common: dict[str, Any]) -> AsyncEngine:
     return create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=connect,
+        async_creator=lambda: connect_postgresql(url, statement_seconds=statement_seconds),
         pool_size=CONNECTIONS,
         max_overflow=0,
         pool_timeout=STATEMENT_SECONDS,

@@ -85,6 +85,8 @@ class HandoffRequested(Event):
     reason: str = ""
     summary: str = ""
     by: By = By.MODEL
+    who: str = ""
+    """The name of the person who asked, where one did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,18 @@ class GoodbyeInterrupted(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FarewellRequested(Event):
     """The conversation is over: the bot says its last words and hangs up."""
+
+    who: str = ""
+    """The name of the person who asked for it; empty where the bot itself did, which has then said them already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HintGiven(Event):
+    """Somebody who follows the call told the bot something that the caller does not hear."""
+
+    text: str
+    who: str
+    """Their name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,6 +312,8 @@ class SayFarewell:
     """Have the last words said, unless the bot is saying them already, and report when they were heard."""
 
     farewell: int
+    prompted: bool = False
+    """The bot knows nothing of it yet: it has to be asked for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +321,13 @@ class ListenAgain:
     """The bot stays with the caller: open its ears and tell it why."""
 
     advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Advise:
+    """Tell the bot something that the caller does not hear."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +379,7 @@ Effect = (
     | SayGoodbye
     | SayFarewell
     | ListenAgain
+    | Advise
     | RenewModel
     | ChangeModel
     | Adjust

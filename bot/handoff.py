@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
     Frame,
     FunctionCallFromLLM,
     FunctionCallResultFrame,
@@ -19,6 +21,7 @@ from pipecat.frames.frames import (
     LLMFullResponseStartFrame,
     TTSStartedFrame,
     UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
@@ -93,6 +96,9 @@ class HandoffProcessor(FrameProcessor):
         self._said = 0
         """How many last words were begun; makes their marks unique."""
 
+        self._advice: list[str] = []
+        """What the model shall be told when it has finished what it is saying."""
+
     # --- frames → events ---------------------------------------------------------------------------
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -112,7 +118,12 @@ class HandoffProcessor(FrameProcessor):
             case InterruptionFrame() if direction is FrameDirection.DOWNSTREAM:
                 self._interrupted()
             case UserStartedSpeakingFrame() if direction is FrameDirection.DOWNSTREAM:
+                self._session.speaks("caller", True)
                 self._post(CallerSpoke(at=self._session.now()))
+            case UserStoppedSpeakingFrame() if direction is FrameDirection.DOWNSTREAM:
+                self._session.speaks("caller", False)
+            case BotStartedSpeakingFrame() | BotStoppedSpeakingFrame():
+                self._session.speaks("bot", isinstance(frame, BotStartedSpeakingFrame))
             case InputDTMFFrame():
                 self._post(KeyPressed(at=self._session.now(), digit=frame.button.value))
             case MarkFrame():
@@ -126,6 +137,7 @@ class HandoffProcessor(FrameProcessor):
             self._in_response = False
             await self._see_words_through()
             self._pauses()
+            await self._pass_on_advice()
 
     def _calls_started(self, calls: Sequence[FunctionCallFromLLM]) -> None:
         for call in calls:
@@ -194,9 +206,15 @@ class HandoffProcessor(FrameProcessor):
             self._leg.listen(False)
         self._begin("goodbye", handoff, self._goodbye_line, ask_for_line=not by_model)
 
-    def say_farewell(self, farewell: int) -> None:
+    def say_farewell(self, farewell: int, *, prompted: bool) -> None:
         """See `bot.session.Conversation`."""
-        self._begin("farewell", farewell, "Thank you for calling. Goodbye!", ask_for_line=False)
+        self._begin("farewell", farewell, "Thank you for calling. Goodbye!", ask_for_line=prompted)
+
+    def advise(self, text: str) -> None:
+        """Tell the model something, now or when it has finished what it is saying: it refuses to be interrupted."""
+        self._advice.append(text)
+        if not self._in_response:
+            self.create_task(self._pass_on_advice(), "advice")
 
     def listen_again(self, advice: str) -> None:
         """See `bot.session.Conversation`."""
@@ -210,6 +228,11 @@ class HandoffProcessor(FrameProcessor):
         self._words = _LastWords(kind, number, line, mark, ask_for_line)
         if not self._in_response:
             self.create_task(self._see_words_through(), "last words")
+
+    async def _pass_on_advice(self) -> None:
+        advice, self._advice = self._advice, []
+        if advice and self._words is None:  # a model that is saying its last words has nothing left to do with it
+            await self._leg.prompt("\n".join(advice))
 
     async def _see_words_through(self) -> None:
         """No response is running: put the mark behind the words that were said, or ask for words."""

@@ -19,6 +19,7 @@ from typing import Any
 from bot.call import BOT_PHASES, By, Call, End, Phase, Rung, end_call, fall, over
 from bot.events import (
     Adjust,
+    Advise,
     AskTwilio,
     CallEnded,
     CallerSpoke,
@@ -39,6 +40,7 @@ from bot.events import (
     HandoffRequested,
     HangUp,
     HangUpFailed,
+    HintGiven,
     ImpossibleEvent,
     KeyPressed,
     LimitReached,
@@ -243,7 +245,7 @@ def _farewell_requested(call: Call, event: FarewellRequested, policy: Policy) ->
         return call, ()  # asked twice, or a hand-off is under way, which goes first
     n = call.farewells + 1
     call = replace(call, phase=Phase.PARTING, farewells=n)
-    return call, (SayFarewell(n), StartTimer(Timer.FAREWELL, n, policy.goodbye_seconds))
+    return call, (SayFarewell(n, prompted=bool(event.who)), StartTimer(Timer.FAREWELL, n, policy.goodbye_seconds))
 
 
 def _farewell_heard(call: Call, event: FarewellHeard, policy: Policy) -> Step:
@@ -255,6 +257,11 @@ def _farewell_heard(call: Call, event: FarewellHeard, policy: Policy) -> Step:
         HangUp(),
         StartTimer(Timer.HANG_UP, 1, HANG_UP_SECONDS),
     )
+
+
+def _hint_given(call: Call, event: HintGiven, policy: Policy) -> Step:
+    # A bot that is saying goodbye has nothing left to do with a hint.
+    return call, (Advise(event.text),) if call.phase is Phase.BOT else ()
 
 
 def _caller_spoke(call: Call, event: CallerSpoke, policy: Policy) -> Step:
@@ -377,6 +384,7 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     GoodbyeInterrupted: _goodbye_interrupted,
     FarewellRequested: _farewell_requested,
     FarewellHeard: _farewell_heard,
+    HintGiven: _hint_given,
     CallerSpoke: _caller_spoke,
     KeyPressed: _key_pressed,
     ModelLost: _model_lost,

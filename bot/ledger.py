@@ -228,7 +228,7 @@ class Ledger:
     async def record(self, sid: str) -> Record | None:
         """Everything that is kept of a call; None for one that is not in the record."""
         await self._writer.settle(sid)
-        return await self._writer.read(lambda connection: _record(connection, sid), patiently=True)
+        return await self._writer.read(lambda connection: read_record(connection, sid), patiently=True)
 
     @_to_its_end
     async def quiet(self, since: float, *, limit: int = 50) -> list[str]:
@@ -301,7 +301,8 @@ async def _load(connection: AsyncConnection, sid: str) -> Stored | None:
     return None if row is None else Stored(CALL.validate_python(row.state), row.version, row.conversation)
 
 
-async def _record(connection: AsyncConnection, sid: str) -> Record | None:
+async def read_record(connection: AsyncConnection, sid: str) -> Record | None:
+    """Everything that is kept of a call; None for one that is not in the record."""
     stored = await _load(connection, sid)
     if stored is None:
         return None

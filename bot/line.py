@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from fastapi import WebSocket
 from loguru import logger
@@ -11,12 +12,20 @@ from pipecat.observers.base_observer import BaseObserver
 
 from bot.admission import Admission, Limits
 from bot.anteroom import Anteroom
+from bot.archive import Archive
 from bot.call import Call
 from bot.conversation import Conversation
+from bot.desk import Desk
 from bot.events import ImpossibleEvent, StreamEnded, StreamStarted
+from bot.feed import Feed
 from bot.ledger import Ledger
+from bot.loop_thread import LoopThread
 from bot.metrics import Metrics
+from bot.observers import Observers
 from bot.reception import Receptions
+from bot.recordings import Recordings
+from bot.reporter import Reporter
+from bot.routing import Policy
 from bot.session import Session
 from bot.settings import Configuration, Settings
 from bot.start import Start
@@ -30,6 +39,9 @@ from bot.wire import Wire, wire_of
 PREPARED_AT_ONCE = 50
 """How many model sessions may be open for streams that have not started. A call takes one for a second at most."""
 
+ASIDE_SECONDS = 0.2
+"""How long the last news may take to go out when the process ends."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -41,6 +53,17 @@ class Line:
     anteroom: Anteroom
     admission: Admission
     metrics: Metrics
+    desk: Desk
+    feed: Feed
+    archive: Archive
+    recordings: Recordings
+    aside: LoopThread
+    """For everything that calls shall not wait for: news, the console's reading and writing of pages."""
+
+    @property
+    def policy(self) -> Policy:
+        """The targets of all our numbers; everything else as where a number has no rules of its own."""
+        return replace(self.receptions.default.policy, targets=dict(self.receptions.targets))
 
     async def converse(self, websocket: WebSocket, start: Start) -> bool:
         """Put the bot on a media stream until the stream ends.
@@ -135,6 +158,11 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
 
     limits = Limits(settings.max_calls, settings.max_calls_together, settings.max_calls_per_caller, settings.outage)
     admission = Admission(ledger, limits)
+    aside = LoopThread("console")
+    feed = Feed(settings.database_url, aside)
+    archive = Archive(settings.database_url)
+    reporter = Reporter(feed)
+    recordings = Recordings(settings.twilio_api_url, *(api_key or (settings.twilio_account_sid, auth_token)))
     metrics = Metrics(live=lambda phase: switchboard.live_in(phase), spooled=lambda: ledger.spooled)
     switchboard = Switchboard(
         policy=lambda called: receptions.of(called).policy,
@@ -144,15 +172,31 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         tokens=StreamTokens.from_auth_token(auth_token),
         seal=Seal.from_auth_token(auth_token, "callback"),
         admission=admission,
-        observer=metrics,
+        observer=Observers((metrics, reporter)),
         on_stream_expected=expect_stream,
     )
-    sweeping = asyncio.create_task(Sweeper(switchboard, telephony).run())
+    desk = Desk(switchboard, feed)
+
+    def state() -> dict[str, Any]:
+        return {"calls": switchboard.live, "draining": switchboard.draining, "spooled": ledger.spooled}
+
+    feed.start()
+    background = [
+        asyncio.create_task(Sweeper(switchboard, telephony).run()),
+        asyncio.create_task(reporter.run(state)),
+        asyncio.create_task(metrics.watch_loop()),
+    ]
     try:
-        yield Line(settings, receptions, switchboard, anteroom, admission, metrics)
+        yield Line(
+            settings, receptions, switchboard, anteroom, admission, metrics, desk, feed, archive, recordings, aside
+        )
     finally:
-        sweeping.cancel()
+        for task in background:
+            task.cancel()
+        reporter.beat(state(), gone=True)
+        desk.close()
         await anteroom.close()
         await switchboard.close()
         await telephony.close()
         await ledger.close()
+        await aside.close(ASIDE_SECONDS, last=archive.close)

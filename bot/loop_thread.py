@@ -7,6 +7,7 @@ every call's audio has had its turn; here it lasts as long as the database.
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -35,6 +36,15 @@ class LoopThread:
         """Run it to its end and return what it returns. Work is begun in the order in which it is given."""
         done = asyncio.run_coroutine_threadsafe(self._kept(work), self._loop)
         return await asyncio.shield(asyncio.wrap_future(done))
+
+    def call_soon(self, callback: Callable[..., object], *args: object) -> None:
+        """Call it there, after what was asked for before; nothing when the thread has ended."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback, *args)
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let it run there until it ends or `close` cancels it."""
+        asyncio.run_coroutine_threadsafe(self._kept(work), self._loop)
 
     async def close(self, seconds: float, *, last: Callable[[], Awaitable[None]]) -> None:
         """Wait so long for what is running, cancel the rest, do the last thing, and end the thread. Idempotent."""

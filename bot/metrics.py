@@ -1,16 +1,27 @@
 """What happens to calls, as figures for Prometheus. Labels are of bounded number and hold nothing of a caller."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from bot.call import Call, Phase
-from bot.events import Event
+from bot.events import Event, HangUpFailed, ModelLost, RedirectFailed
+from bot.observers import Observer
 
 _TO_A_PERSON = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 300)
+_RESPONSES = (0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 10)
+_SILENCES = (0.5, 1, 2, 3, 4, 5, 7.5, 10, 15, 30, 60)
+_LAGS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
+
+LOOK_SECONDS = 0.25
+"""How often the event loop is asked whether it is late."""
+
+_CODES = {20003, 20404, 20429, 21218, 21220, 31920, 32018, 64101}
+"""Twilio's error codes that are counted each under its own name; all others are one."""
 
 
-class Metrics:
+class Metrics(Observer):
     """Counts the steps of this process's calls."""
 
     def __init__(self, *, live: Callable[[Phase], int], spooled: Callable[[], int]) -> None:
@@ -49,6 +60,38 @@ class Metrics:
             registry=registry,
         )
 
+        self._to_answer = Histogram(
+            "putthrough_seconds_to_answer",
+            "From the ringing of a phone until it was picked up",
+            buckets=_TO_A_PERSON,
+            registry=registry,
+        )
+        self._responses = Histogram(
+            "putthrough_response_seconds",
+            "From the caller's falling silent until the bot is heard",
+            buckets=_RESPONSES,
+            registry=registry,
+        )
+        self._silences = Histogram(
+            "putthrough_silence_seconds",
+            "The longest silence on each media stream",
+            buckets=_SILENCES,
+            registry=registry,
+        )
+        self._lag = Histogram(
+            "putthrough_loop_lag_seconds",
+            "How late the event loop is with what was due",
+            buckets=_LAGS,
+            registry=registry,
+        )
+        self._unconfirmed = Counter(
+            "putthrough_twilio_errors",
+            "Orders that Twilio did not confirm, by what is known of them and its error code",
+            ["failure", "code"],
+            registry=registry,
+        )
+        self._models_lost = Counter("putthrough_models_lost", "Sessions of the model that broke", registry=registry)
+
     def began(self, call: Call) -> None:
         """A call came in."""
         self._began.labels("no" if call.handoffs else "yes").inc()
@@ -56,7 +99,32 @@ class Metrics:
 
     def stepped(self, before: Call, after: Call, event: Event) -> None:
         """A step of a call was made here, and nowhere else."""
+        match event:
+            case RedirectFailed(failure=failure, code=code):
+                self._unconfirmed.labels(failure.value, _bounded(code)).inc()
+            case HangUpFailed(failure=failure):
+                self._unconfirmed.labels(failure.value, "none").inc()
+            case ModelLost():
+                self._models_lost.inc()
+            case _:
+                pass
         self._count(before, after)
+
+    def responded(self, call: Call, seconds: float) -> None:
+        """See `Observer`."""
+        self._responses.observe(seconds)
+
+    def silent(self, call: Call, seconds: float) -> None:
+        """See `Observer`."""
+        self._silences.observe(seconds)
+
+    async def watch_loop(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Ask the running event loop for ever whether it is late."""
+        time = asyncio.get_running_loop().time
+        while True:
+            due = time() + LOOK_SECONDS
+            await sleep(LOOK_SECONDS)
+            self._lag.observe(max(time() - due, 0.0))
 
     def page(self) -> bytes:
         """As Prometheus reads it (its text format)."""
@@ -71,9 +139,16 @@ class Metrics:
             earlier = before.attempts[n] if n < len(before.attempts) else None
             if attempt.outcome is not None and (earlier is None or earlier.outcome is None):
                 self._attempts.labels(attempt.target, attempt.outcome.value).inc()
+            picked_up = attempt.answered_at is not None and (earlier is None or earlier.answered_at is None)
+            if picked_up and attempt.answered_at is not None:
+                self._to_answer.observe(attempt.answered_at - attempt.at)
             taken = attempt.accepted_at is not None and (earlier is None or earlier.accepted_at is None)
             if taken and attempt.accepted_at is not None:
                 asked = after.handoffs[-1].at if after.handoffs and not attempt.failsafe else attempt.at
                 self._to_person.observe(attempt.accepted_at - asked)
         if after.end is not None and before.end is None:
             self._ended.labels(after.end.value).inc()
+
+
+def _bounded(code: int | None) -> str:
+    return "none" if code is None else str(code) if code in _CODES else "other"

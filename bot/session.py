@@ -16,6 +16,7 @@ from bot.call import Call, Phase
 from bot.carried import Carried
 from bot.events import (
     Adjust,
+    Advise,
     AskTwilio,
     CallEnded,
     CallLives,
@@ -43,7 +44,9 @@ from bot.events import (
 )
 from bot.law import standing_document, step
 from bot.ledger import Entry, Ledger, LedgerError, Role
+from bot.observers import Observer
 from bot.routing import Policy
+from bot.speaking import Speaker, Speaking, Spoke
 from bot.telephony import Ambiguous, CallGone, Telephony, TelephonyError
 from bot.timers import Timers
 
@@ -60,8 +63,11 @@ class Conversation(Protocol):
     def say_goodbye(self, handoff: int) -> None:
         """Have the goodbye said unless it is being said; report `GoodbyeHeard` or `GoodbyeInterrupted`."""
 
-    def say_farewell(self, farewell: int) -> None:
-        """Have the last words said unless they are being said; report `FarewellHeard`."""
+    def say_farewell(self, farewell: int, *, prompted: bool) -> None:
+        """Have the last words said, asking for them where prompted; report `FarewellHeard`."""
+
+    def advise(self, text: str) -> None:
+        """Tell the bot something that the caller does not hear."""
 
     def listen_again(self, advice: str) -> None:
         """Open the bot's ears again and tell it why."""
@@ -92,7 +98,7 @@ class Session:
         telephony: Telephony,
         render: Callable[[Document, Call], str],
         clock: Callable[[], float],
-        on_step: Callable[[Call, Call, Event], None],
+        observer: Observer,
         on_end: Callable[["Session"], None],
     ) -> None:
         """Take a call as the ledger has it.
@@ -105,7 +111,7 @@ class Session:
             telephony: Twilio's REST.
             render: A document as TwiML.
             clock: Unix seconds.
-            on_step: Told of each step that was made here: the call before and after it, and the event.
+            observer: Told of what happens to the call here.
             on_end: Told once, when the call has ended.
         """
         self.call = call
@@ -118,13 +124,14 @@ class Session:
         self._telephony = telephony
         self._render = render
         self._clock = clock
-        self._on_step = on_step
+        self._observer = observer
         self._on_end = on_end
         self._not_kept: list[Event] = []
         """Facts that the record may not have when another process goes on with the call: those in the spool, and those
         that were not taken at all. To tell them twice changes nothing."""
 
         self._conversation: Conversation | None = None
+        self._speaking = Speaking(clock())
         self._step_lock = asyncio.Lock()
         self._timers = Timers(self._timer_fired)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -155,6 +162,7 @@ class Session:
     def attach(self, conversation: Conversation) -> None:
         """The pipeline of the current leg is running."""
         self._conversation = conversation
+        self._speaking = Speaking(self.now())
 
     def detach(self, conversation: Conversation) -> None:
         """That pipeline is over."""
@@ -207,7 +215,41 @@ class Session:
     def add_line(self, role: Role, text: str, at: float) -> None:
         """A line of the transcript, begun at `at`, for the record."""
         leg = self.call.leg
-        self._spawn(self._record(lambda: self._ledger.add_line(self.sid, leg, role, text, at)))
+
+        async def keep() -> None:
+            await self._record(lambda: self._ledger.add_line(self.sid, leg, role, text, at))
+            self._observer.said(self.call)
+
+        self._spawn(keep())
+
+    def speaks(self, who: Speaker, on: bool) -> None:
+        """Somebody begins to speak on the media stream, or falls silent."""
+        now = self.now()
+        if on:
+            response = self._speaking.begins(who, now)
+            if response is not None:
+                self._observer.responded(self.call, response)
+        elif (spoke := self._speaking.ends(who, now)) is not None:
+            self._note_speech(spoke)
+        self._observer.speaks(self.call, who, on)
+
+    def stream_over(self, tokens: int) -> None:
+        """The pipeline of a leg is over; so many tokens of the model were used on it."""
+        now = self.now()
+        for spoke in self._speaking.close(now):
+            self._note_speech(spoke)
+            self._observer.speaks(self.call, spoke.who, False)
+        silence = self._speaking.longest_silence
+        self._observer.silent(self.call, silence)
+        self._note(now, "StreamMeasured", {"tokens": tokens, "longest_silence_ms": round(silence * 1000)})
+
+    def _note_speech(self, spoke: Spoke) -> None:
+        self._note(spoke.until, "Spoke", spoke.facts())
+
+    def _note(self, at: float, what: str, facts: dict[str, Any]) -> None:
+        """Journal something that is no event of the law's."""
+        entry = Entry(at, what, facts, self.call.phase, False)
+        self._spawn(self._record(lambda: self._ledger.note(self.sid, entry)))
 
     def keep_conversation(self, messages: list[Any], leg: int) -> None:
         """Keep what was said, for the next pipeline and for any other process.
@@ -262,7 +304,7 @@ class Session:
                 self._not_kept.append(event)
                 ours = True
             if ours:
-                self._on_step(self.call, call, event)
+                self._observer.stepped(self.call, call, event)
                 self.call = call
                 return effects
 
@@ -326,8 +368,10 @@ class Session:
                     self._spawn(self._ask_twilio())
                 case SayGoodbye(handoff):
                     self._tell(lambda line, n=handoff: line.say_goodbye(n))
-                case SayFarewell(farewell):
-                    self._tell(lambda line, n=farewell: line.say_farewell(n))
+                case SayFarewell(farewell, prompted):
+                    self._tell(lambda line, n=farewell, p=prompted: line.say_farewell(n, prompted=p))
+                case Advise(text):
+                    self._tell(lambda line, text=text: line.advise(text))
                 case ListenAgain(advice):
                     self._tell(lambda line, text=advice: line.listen_again(text))
                 case RenewModel(renewal):

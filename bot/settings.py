@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from bot.database import is_postgresql
 from bot.environment import Environment, read_environment
+from bot.logs import LogFormat
 from bot.numbers_file import read_numbers
 from bot.policy_file import load_policy
 from bot.routing import Policy
@@ -224,8 +225,14 @@ class Settings(BaseModel):
     console_password: SecretStr | None = None
     """Opens the console and the calls API."""
 
+    console_viewer_password: SecretStr | None = None
+    """Opens the console to those who only look, with personal data masked."""
+
     log_level: Annotated[str, AfterValidator(_log_level)] = "INFO"
     """The least that is logged."""
+
+    log_format: LogFormat = "text"
+    """`text` for people, `json` for programs: one object a line, with `call_sid` where it belongs to a call."""
 
     @field_validator("twilio_api_key_secret")
     @classmethod

@@ -4,31 +4,21 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Protocol
 
 from loguru import logger
 
 from bot.admission import Admission
-from bot.call import BOT_PHASES, By, Call, Phase
+from bot.call import BOT_PHASES, Call, Phase
 from bot.carried import Carried
-from bot.events import ConnectBot, Document, Event, HandoffRequested, HangUp, RescueAsked, StreamStarted
+from bot.events import ConnectBot, Document, Event, HangUp, RescueAsked, StreamStarted
 from bot.law import answer, answer_without_bot, standing_document
 from bot.ledger import Entry, Ledger, LedgerError
+from bot.observers import Observer
 from bot.routing import Policy
 from bot.session import LEDGER_SECONDS, Session
 from bot.telephony import Telephony
 from bot.tokens import Seal, StreamTokens
 from bot.twiml import Addresses, document
-
-
-class Observer(Protocol):
-    """Whoever wants to know what happens to calls. It waits for nothing and raises nothing."""
-
-    def began(self, call: Call) -> None:
-        """A call came in."""
-
-    def stepped(self, before: Call, after: Call, event: Event) -> None:
-        """A step of a call was made here."""
 
 
 class Switchboard:
@@ -69,7 +59,7 @@ class Switchboard:
         self._tokens = tokens
         self._seal = seal
         self._admission = admission
-        self._observer = observer
+        self._observer = observer or Observer()
         self._on_stream_expected = on_stream_expected
         self._clock = clock
         self._sessions: dict[str, Session] = {}
@@ -178,18 +168,14 @@ class Switchboard:
         await session.apply(StreamStarted(at=self.now(), leg=leg))
         return session
 
-    async def request_handoff(self, sid: str, target: str, reason: str, summary: str) -> bool:
-        """Somebody outside asks for a person. Returns whether the hand-off is agreed.
+    def talks_here(self, sid: str) -> bool:
+        """Whether a pipeline of this process carries the call."""
+        session = self._sessions.get(sid)
+        return session is not None and session.talks
 
-        Raises:
-            KeyError: Nobody knows this call.
-        """
-        session = await self.find(sid)
-        if session is None:
-            raise KeyError(sid)
-        before = len(session.call.handoffs)
-        await session.apply(HandoffRequested(at=self.now(), target=target, reason=reason, summary=summary, by=By.API))
-        return len(session.call.handoffs) > before
+    def calls(self) -> list[Call]:
+        """Every call that this process knows of and that has not ended."""
+        return [session.call for session in self._sessions.values()]
 
     async def find(self, sid: str, state: str = "") -> Session | None:
         """The session of a call, from memory or from the record; None for a call nobody knows.
@@ -244,13 +230,12 @@ class Switchboard:
         else:
             call, effects = answer(sid, caller, called, self.now())
         session = self._take(call, 1)  # at once: its place is taken, whatever the record takes
-        if self._observer is not None:
-            self._observer.began(call)
         try:
             async with asyncio.timeout(LEDGER_SECONDS):
                 await self.ledger.add(call, Entry(call.started_at, "CallAnswered", {}, call.phase, True))
         except (LedgerError, TimeoutError) as error:
             logger.error("the record is not kept, the call goes on: {!r}", error)
+        self._observer.began(call)
         document = session.begin(effects)
         logger.info("a call comes in")
         return self._render(document, call)
@@ -272,7 +257,7 @@ class Switchboard:
             telephony=self._telephony,
             render=self._render,
             clock=self._clock,
-            on_step=self._observer.stepped if self._observer else lambda before, after, event: None,
+            observer=self._observer,
             on_end=self._forget,
         )
         if call.phase is not Phase.ENDED:

@@ -13,6 +13,7 @@ from sandbox.codec import write_wav
 from sandbox.process import server_process
 from sandbox.stage import Stage
 from sandbox.story import load, names
+from sandbox.telephone.server import telephone
 from sandbox.timeline import Timeline
 
 SHOWN = ("put_through", "next_number", "barge_in", "message")
@@ -66,9 +67,12 @@ async def _play(chosen: Sequence[str], console: Console, *, keep: bool) -> int:
         console.print(_table(played))
         console.print(f"What each caller heard: {FOLDER}/*.wav     The record: {FOLDER}/calls.db")
         if keep:
-            console.print(f"The server stays up: {server.url}/api/calls (Ctrl-C ends it)")
+            address = await stack.enter_async_context(telephone(stage))
+            console.print("\nEverything stays up until Ctrl-C. Open these two beside each other:")
+            console.print(f"  [bold]The telephone[/]  {address}   call the bot, and play the people whom it rings")
+            console.print(f"  [bold]The console[/]    {server.url}/console   watch the call, and act on it")
             await asyncio.Event().wait()
-        console.print(f"The record over HTTP: python server.py demo {chosen[0]} --keep")
+        console.print(f"A telephone and the console in your browser: python server.py demo {chosen[0]} --keep")
     return 1 if any(found for _, found in played) else 0
 
 

@@ -12,7 +12,7 @@ from sandbox.brain import Brain, StockBrain
 from sandbox.caller import CallerLeg
 from sandbox.check import Played
 from sandbox.deepgram import Deepgram
-from sandbox.hum import hum_for
+from sandbox.hum import Hum, hum_for
 from sandbox.model import RealtimeModel
 from sandbox.network import Line, Network
 from sandbox.openai_http import OpenAIHttp
@@ -95,6 +95,12 @@ class Stage:
         """The server listens here, on loopback."""
         self.server_url = server_url
         self.network.routes[PUBLIC_URL] = server_url
+
+    def line(self, brain: Brain) -> Hum:
+        """A telephone line of its own, on which this brain answers. Returns the hum that a call on it must have."""
+        hum = hum_for(next(self._lines))
+        self.model.lines[hum] = brain
+        return hum
 
     async def play(self, name: str, story: Story, *, begun: Callable[[CallerLeg], None] = lambda _: None) -> Played:
         """Play one story to the call's end.

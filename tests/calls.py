@@ -126,6 +126,7 @@ def samples(at: float = 2000.0) -> dict[str, Event]:
         "goodbye cut": ev.GoodbyeInterrupted(at=at, handoff=1),
         "end asked": ev.FarewellRequested(at=at),
         "farewell heard": ev.FarewellHeard(at=at, farewell=1),
+        "hint": ev.HintGiven(at=at, text="Offer the refund.", who="Anna"),
         "caller speaks": ev.CallerSpoke(at=at),
         "key": ev.KeyPressed(at=at, digit="0"),
         "model lost": ev.ModelLost(at=at, reason="gone"),

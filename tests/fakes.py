@@ -47,8 +47,11 @@ class Orders:
     def say_goodbye(self, handoff: int) -> None:
         self.told.append(f"goodbye {handoff}")
 
-    def say_farewell(self, farewell: int) -> None:
-        self.told.append(f"farewell {farewell}")
+    def say_farewell(self, farewell: int, *, prompted: bool) -> None:
+        self.told.append(f"farewell {farewell}{' prompted' if prompted else ''}")
+
+    def advise(self, text: str) -> None:
+        self.told.append(f"advice: {text}")
 
     def listen_again(self, advice: str) -> None:
         self.told.append("listen")

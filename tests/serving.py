@@ -11,6 +11,7 @@ from bot.line import open_line
 from bot.settings import load_all
 from sandbox.stage import Stage
 from web.app import create_app
+from web.draining import DrainingServer
 
 ROOT = Path(__file__).parent.parent
 
@@ -20,8 +21,9 @@ async def serving(stage: Stage, folder: Path, **settings: str) -> AsyncIterator[
     """The server in this process, connected with the stage. Yields its address."""
     environ = {**stage.environment, "DATABASE_URL": f"sqlite+aiosqlite:///{folder}/calls.db", **settings}
     async with open_line(load_all(environ, None)) as line:
-        config = uvicorn.Config(create_app(line), port=0, log_config=None, access_log=False)
-        server = uvicorn.Server(config)
+        app = create_app(line)
+        config = uvicorn.Config(app, port=0, log_config=None, access_log=False)
+        server = DrainingServer(config, line.switchboard, drain_seconds=0, before_end=app.state.console.close)
         running = asyncio.create_task(server.serve())
         while not server.started:
             await asyncio.sleep(0.01)

@@ -97,6 +97,7 @@ def found(**changes: object) -> dict[str, object]:
         "servers": ["putthrough"],
         "levels": {"50": {"putthrough": ours}},
         "blocked": {"putthrough": GOOD},
+        "watched": {"without": GOOD, "with": GOOD, "patches": 500},
         "growth": {"calls": 1000, "failed": 0, "before": SIZE, "after": SIZE},
     }
 
@@ -132,6 +133,15 @@ def test_a_load_that_was_not_tried_is_a_broken_promise():
         "8": {"putthrough": GOOD},
         "50": {"putthrough": {"not_tried": "8 calls took 60% of the core"}},
     }
+    assert len(broken(document)) == 1
+
+
+@pytest.mark.parametrize(
+    ("p99", "patches"), [(DELAY["p99"] * 1.11, 500), (DELAY["p99"], 0)], ids=["slower", "pages that were sent nothing"]
+)
+def test_open_pages_that_cost_the_calls_more_than_a_tenth_or_show_nothing_break_a_promise(p99: float, patches: int):
+    document = found()
+    document["watched"] = {"without": GOOD, "with": {**GOOD, "up": {**DELAY, "p99": p99}}, "patches": patches}
     assert len(broken(document)) == 1
 
 

@@ -22,7 +22,20 @@ MAY_IMPORT = {
     "pipelines": set[str](),
     "sandbox": set[str](),
 }
-PURE = {"call", "events", "law", "transfer", "routing", "twiml", "briefing", "tokens", "playout", "rescue", "carried"}
+PURE = {
+    "call",
+    "events",
+    "law",
+    "transfer",
+    "routing",
+    "twiml",
+    "briefing",
+    "tokens",
+    "playout",
+    "rescue",
+    "carried",
+    "speaking",
+}
 EFFECTS_AND_CLOCKS = {"asyncio", "datetime", "logging", "os", "pathlib", "random", "secrets", "socket", "time"}
 """What of the standard library a pure file has no use for: time and chance come to it as parameters."""
 

@@ -164,7 +164,7 @@ def console_access(password: str | None) -> Callable[..., Awaitable[None]]:
 
     async def check(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(basic)]) -> None:
         if not password:
-            if not _is_local(request):
+            if not is_local(request):
                 raise HTTPException(403, "Set CONSOLE_PASSWORD to open the record to other machines than this one.")
         elif not secrets.compare_digest(_given_password(given), password.encode()):
             challenge = {"WWW-Authenticate": 'Basic realm="Putthrough", charset="UTF-8"'}
@@ -180,7 +180,7 @@ def _given_password(given: HTTPAuthorizationCredentials | None) -> bytes:
         return b""
 
 
-def _is_local(request: Request) -> bool:
+def is_local(request: Request) -> bool:
     """Whether the request was made on this machine.
 
     A tunnel or a proxy on this machine connects from loopback too, and so does the browser of somebody who was lured to

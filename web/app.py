@@ -1,17 +1,29 @@
 """The server's application: what is mounted where."""
 
+from pathlib import Path
+
 from fastapi import FastAPI, Response
+from fastapi.staticfiles import StaticFiles
+from loguru import logger
 
 from bot.line import Line
 from bot.signatures import Signatures
 from web.api import calls_api
+from web.console.access import Access
+from web.console.acts import acts
+from web.console.console import Console
+from web.console.gate import Elsewhere, Gate, Refused, turned_away
+from web.console.headers import ConsoleHeaders
+from web.console.routes import pages
 from web.metrics import metrics_page
 from web.outage import outage_switch
 from web.twilio import twilio_routes
 
+_STATIC = Path(__file__).parent / "console" / "static"
+
 
 def create_app(line: Line) -> FastAPI:
-    """The application of one open line."""
+    """The application of one open line. Its `state.console` is to be closed before the server waits for its clients."""
     settings = line.settings
     signatures = Signatures(settings.twilio_auth_token.get_secret_value(), settings.public_url)
     password = settings.console_password.get_secret_value() if settings.console_password else None
@@ -21,11 +33,12 @@ def create_app(line: Line) -> FastAPI:
         calls_api(
             line.switchboard.ledger,
             targets=line.receptions.targets,
-            request_handoff=line.switchboard.request_handoff,
+            request_handoff=line.desk.request_handoff,
             password=password,
         )
     )
     app.include_router(outage_switch(line.admission, password=password))
+    _mount_console(app, line)
     app.include_router(metrics_page(line.metrics.page, password=password))
 
     @app.get("/health")
@@ -41,3 +54,20 @@ def create_app(line: Line) -> FastAPI:
         return {"status": "draining" if draining else "ready", "calls": line.switchboard.live}
 
     return app
+
+
+def _mount_console(app: FastAPI, line: Line) -> None:
+    settings = line.settings
+    auth_token = settings.twilio_auth_token.get_secret_value()
+    access = Access(settings.console_password, settings.console_viewer_password, auth_token=auth_token)
+    if access.open_here:
+        logger.warning("CONSOLE_PASSWORD is not set: the console and the record are open to this machine alone")
+    console = app.state.console = Console(line)
+    gate = Gate(access)
+    refused, elsewhere = turned_away(console.page)
+    app.add_exception_handler(Refused, refused)
+    app.add_exception_handler(Elsewhere, elsewhere)
+    app.add_middleware(ConsoleHeaders)
+    app.mount("/console/static", StaticFiles(directory=_STATIC), name="static")
+    app.include_router(pages(line, console, gate))
+    app.include_router(acts(line, gate))

@@ -5,7 +5,9 @@ in mid-sentence. Here the first signal only shuts the door (`/ready` says 503), 
 have, or when they have had the time that the operator gives them. The second signal ends it now.
 """
 
+import socket
 import time
+from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
@@ -20,17 +22,26 @@ LINGER_SECONDS = 2.0
 class DrainingServer(uvicorn.Server):
     """uvicorn's server, which lets live calls end."""
 
-    def __init__(self, config: uvicorn.Config, switchboard: Switchboard, *, drain_seconds: float) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        switchboard: Switchboard,
+        *,
+        drain_seconds: float,
+        before_end: Callable[[], None] = lambda: None,
+    ) -> None:
         """Serve.
 
         Args:
             config: uvicorn's configuration.
             switchboard: The live calls.
             drain_seconds: How long they may go on.
+            before_end: Sends those away who would stay for ever: pages that follow what happens.
         """
         super().__init__(config)
         self._switchboard = switchboard
         self._drain_seconds = drain_seconds
+        self._before_end = before_end
         self._deadline: float | None = None
         self._busy_at = 0.0
         """When it last had a call. Seconds, monotonic."""
@@ -42,6 +53,11 @@ class DrainingServer(uvicorn.Server):
             self._deadline = time.monotonic() + self._drain_seconds
         else:
             self.should_exit = self.force_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn, which waits here for every answer that is under way."""
+        self._before_end()
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: is it time to end?"""

@@ -1,0 +1,117 @@
+"""Figures elsewhere: what Prometheus is told, what the dashboard asks it for, and logs that programs read."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from calls import SID, Story, call_in
+from loguru import logger
+
+from bot import events as ev
+from bot.call import Phase
+from bot.logs import set_up_logs
+from bot.metrics import Metrics
+
+DASHBOARD = Path(__file__).parent.parent / "deploy" / "grafana.json"
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(live=lambda phase: 0, spooled=lambda: 0)
+
+
+def told(metrics: Metrics) -> dict[str, float]:
+    lines = [line for line in metrics.page().decode().splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+def test_how_long_a_phone_rang_and_how_long_the_caller_waited_are_measured(metrics: Metrics):
+    story = Story()
+    before = story.call
+    metrics.began(before)
+    for kind, facts in (
+        (ev.StreamStarted, {"leg": 1}),
+        (ev.HandoffRequested, {"target": "desk"}),
+        (ev.GoodbyeHeard, {"handoff": 1}),
+        (ev.StreamEnded, {"leg": 1, "stopped": True}),
+        (ev.PersonAnswered, {"attempt": 1}),
+    ):
+        before = story.call
+        story.happens(kind, **facts)
+        metrics.stepped(before, story.call, kind(at=story.at, **facts))
+    figures = told(metrics)
+    assert figures["putthrough_seconds_to_answer_count"] == 1
+    assert figures["putthrough_seconds_to_answer_sum"] == 2.0  # from the redirect on
+    assert figures["putthrough_seconds_to_person_sum"] == 3.0
+
+
+@pytest.mark.parametrize(("code", "label"), [(21220, "21220"), (12345, "other"), (None, "none")])
+def test_orders_that_twilio_did_not_confirm_are_counted_by_codes_of_bounded_number(
+    metrics: Metrics, code: int | None, label: str
+):
+    call = call_in(Phase.REDIRECTING)
+    metrics.stepped(call, call, ev.RedirectFailed(at=1.0, failure=ev.Failure.UNKNOWN, code=code))
+    assert told(metrics)[f'putthrough_twilio_errors_total{{code="{label}",failure="unknown"}}'] == 1
+
+
+def test_answers_silences_and_lost_models_are_counted(metrics: Metrics):
+    call = call_in(Phase.BOT)
+    metrics.responded(call, 0.4)
+    metrics.silent(call, 3.0)
+    metrics.stepped(call, call, ev.ModelLost(at=1.0, reason="gone"))
+    figures = told(metrics)
+    assert figures["putthrough_response_seconds_sum"] == 0.4
+    assert figures["putthrough_silence_seconds_sum"] == 3.0
+    assert figures["putthrough_models_lost_total"] == 1
+
+
+async def test_the_loop_is_asked_whether_it_is_late(metrics: Metrics):
+    looks = 0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks > 3:
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        await metrics.watch_loop(sleep)
+    assert told(metrics)["putthrough_loop_lag_seconds_count"] == 3
+
+
+def test_no_figure_holds_anything_of_a_caller(metrics: Metrics):
+    call = replace(call_in(Phase.RINGING), caller="+442079460999")
+    metrics.began(call)
+    page = metrics.page().decode()
+    assert "+44" not in page
+    assert SID not in page
+
+
+def test_every_figure_of_the_dashboard_is_one_that_the_server_has(metrics: Metrics):
+    board = json.loads(DASHBOARD.read_text())
+    asked = {n for panel in board["panels"] for t in panel["targets"] for n in re.findall(r"putthrough_\w+", t["expr"])}
+    known = set(re.findall(r"^# TYPE (\w+) ", metrics.page().decode(), re.MULTILINE))
+    known |= {f"{name}_bucket" for name in known}
+    assert asked - known == set()
+    places = [tuple(panel["gridPos"].values()) for panel in board["panels"]]
+    assert len(set(places)) == len(places)
+
+
+def test_a_log_for_programs_is_one_object_a_line_with_the_call_s_sid(capsys: pytest.CaptureFixture[str]):
+    try:
+        set_up_logs("INFO", "json")
+        with logger.contextualize(call_sid=SID):
+            logger.info("a {}", 'line with "quotes"\nand a break')
+        try:
+            _ = 1 / 0
+        except ZeroDivisionError:
+            logger.exception("it broke")
+    finally:
+        logger.remove()
+    first, second = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert (first["call_sid"], first["level"]) == (SID, "INFO")
+    assert first["message"] == 'a line with "quotes"\nand a break'
+    assert "call_sid" not in second
+    assert "ZeroDivisionError" in second["exception"]

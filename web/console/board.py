@@ -1,0 +1,269 @@
+"""The live board: all calls of all processes, the day's figures, targets, and how everything is."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bot.admission import OUTAGE
+from bot.archive import Archive, Measured
+from bot.call import Call, Phase
+from bot.feed import News
+from bot.record import Switch
+from bot.routing import Policy
+from web.console.access import Role
+from web.console.figures import Day, Summary, day, percentile
+from web.console.pages import Page, Piece, Pieces
+from web.console.words import midnight
+
+SILENT_SECONDS = 16.0
+"""A process of which nothing was heard for so long is gone: it should have said three times how it is."""
+
+RECENT = 8
+"""So many calls that have ended are shown."""
+
+Render = Callable[..., str]
+"""`render(name, **what)`: a piece of the page as HTML."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One call on the board."""
+
+    call: Call
+    since: float
+    """Since when it is in its phase. Unix seconds."""
+
+    speaks: str = ""
+
+    @property
+    def target(self) -> str | None:
+        """To whom the caller is on the way, or with whom they are; None while nobody else is meant."""
+        if self.call.attempts and self.call.attempts[-1].outcome is None:
+            return self.call.attempts[-1].target
+        last = self.call.handoffs[-1] if self.call.handoffs else None
+        away = self.call.phase not in (Phase.CONNECTING, Phase.BOT, Phase.ENDED)
+        return last.target if last is not None and away else None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How something is."""
+
+    name: str
+    state: str
+    """`well`, `troubled` or `gone`."""
+
+    words: str
+
+
+class Board(Page):
+    """See the module. Lives on the console's thread."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        policy: Policy,
+        render: Render,
+        *,
+        known: Callable[[], list[Call]],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Nothing is read before somebody looks.
+
+        Args:
+            archive: The record.
+            policy: Whose targets are shown.
+            render: Makes HTML.
+            known: The calls that this process knows, for when the record is away.
+            clock: Unix seconds.
+        """
+        super().__init__()
+        self._archive = archive
+        self._policy = policy
+        self._render = render
+        self._known = known
+        self._clock = clock
+        self._cards: dict[str, Card] = {}
+        self._recent: dict[str, Call] = {}
+        """Calls that have ended, the latest last."""
+
+        self._today: dict[str, Summary] = {}
+        self._day_began = 0.0
+        self._measured = Measured([], [])
+        self._meanwhile: list[tuple[Call, float]] | None = None
+        """What has happened since the record began to be read."""
+
+        self._foreign: set[str] = set()
+        """Calls of other processes that have gone on, to be read."""
+
+        self._stale = False
+        self._switch: Switch | None = None
+        self._record_answers = True
+        self._processes: dict[str, dict[str, Any]] = {}
+        self._rows: dict[tuple[str, Role], tuple[Card, str]] = {}
+
+    # --- what happens ------------------------------------------------------------------------------
+
+    def heard(self, news: News) -> None:
+        """A piece of news."""
+        match news.kind:
+            case "beat":
+                self._beat(news)
+            case _ if not self.watched:
+                return
+            case "call" if news.call is not None:
+                self._take(news.call, float(news.data["at"]))
+            case "call":
+                self._moved(news)
+            case "speaks" if (card := self._cards.get(news.sid)) is not None:
+                who = news.data["who"]
+                gone = "" if card.speaks == who else card.speaks
+                self._cards[news.sid] = replace(card, speaks=who if news.data["on"] else gone)
+            case "measured" if "response" in news.data:
+                self._measured.responses.append(float(news.data["response"]))
+            case "measured":
+                self._measured.silences.append(float(news.data["silence"]))
+            case "switch":
+                self._switch = Switch(news.data["on"], news.data["reason"], float(news.data["at"]))
+            case "missed":
+                self._stale = True
+            case _:
+                return
+        self.changed()
+
+    def _beat(self, news: News) -> None:
+        if news.data["gone"]:
+            self._processes.pop(news.origin, None)
+        else:
+            self._processes[news.origin] = {**news.data, "heard": self._clock()}
+
+    def _moved(self, news: News) -> None:
+        """Another process's call has gone on."""
+        self._foreign.add(news.sid)
+        card = self._cards.get(news.sid)
+        if card is not None and card.call.phase != news.data["phase"]:
+            self._cards[news.sid] = replace(card, since=float(news.data["at"]))
+
+    def _take(self, call: Call, at: float) -> None:
+        """A call as it is now."""
+        if self._meanwhile is not None:
+            self._meanwhile.append((call, at))
+        if call.started_at >= self._day_began:
+            self._today[call.sid] = Summary.of(call)
+        before = self._cards.get(call.sid)
+        if call.phase is Phase.ENDED:
+            self._cards.pop(call.sid, None)
+            self._recent.pop(call.sid, None)
+            self._recent[call.sid] = call
+            self._recent = dict([*self._recent.items()][-RECENT:])
+            for role in Role:
+                self._rows.pop((call.sid, role), None)
+        elif before is None:
+            self._cards[call.sid] = Card(call, at)
+        elif before.call != call:
+            since = before.since if before.call.phase is call.phase else at
+            self._cards[call.sid] = replace(before, call=call, since=since)
+
+    # --- Page ----------------------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """See `Page`."""
+        self._meanwhile = []
+        try:
+            await self._read_all()
+        finally:
+            meanwhile, self._meanwhile = self._meanwhile, None
+            for call, at in meanwhile or ():
+                self._take(call, at)
+
+    async def _read_all(self) -> None:
+        self._stale = False
+        self._foreign.clear()
+        self._rows.clear()
+        self._day_began = midnight(self._clock())
+        self._record_answers = False
+        speaks = {sid: card.speaks for sid, card in self._cards.items()}
+        self._cards = {call.sid: Card(call, call.started_at, speaks.get(call.sid, "")) for call in self._known()}
+        live = await self._archive.live()
+        since = await self._archive.phases_since(call.sid for call in live)
+        today = await self._archive.begun(self._day_began)
+        self._measured = await self._archive.measured(self._day_began)
+        self._switch = await self._archive.switch(OUTAGE)
+        self._record_answers = True
+        known = {call.sid: call for call in self._known()}
+        every = {call.sid: call for call in live} | known
+        self._cards = {
+            sid: Card(call, since.get(sid, call.started_at), speaks.get(sid, ""))
+            for sid, call in sorted(every.items(), key=lambda pair: pair[1].started_at)
+            if call.phase is not Phase.ENDED
+        }
+        self._today = {call.sid: Summary.of(call) for call in today}
+        ended = sorted((call for call in today if call.ended_at is not None), key=lambda call: call.ended_at or 0.0)
+        self._recent = {call.sid: call for call in ended[-RECENT:]}
+
+    async def update(self) -> None:
+        """See `Page`."""
+        if self._stale or self._day_began != midnight(self._clock()):
+            await self.prepare()
+        foreign, self._foreign = self._foreign, set()
+        if foreign:
+            for call in await self._archive.some(foreign):
+                card = self._cards.get(call.sid)
+                self._take(call, card.since if card is not None else call.started_at)
+
+    def pieces(self, role: Role) -> Pieces:
+        """See `Page`."""
+        figures = day(self._today.values())
+        count = len(self._cards)
+        return {
+            "figures": Piece(self._render("figures", day=figures, live=count, **self._measures())),
+            "outage": Piece(self._render("outage", switch=self._switch)),
+            "outcomes": Piece(self._render("outcomes", day=figures)),
+            "targets": Piece(self._render("targets", targets=self._policy.targets, day=figures, policy=self._policy)),
+            "health": Piece(self._render("health", things=self._health(figures))),
+            "none": Piece(self._render("nobody", count=count)),
+            "recent": Piece(self._render("recent", calls=[*reversed(self._recent.values())], role=role)),
+            **{f"call-{sid}": Piece(self._row(card, role), "calls") for sid, card in self._cards.items()},
+        }
+
+    def _row(self, card: Card, role: Role) -> str:
+        made = self._rows.get((card.call.sid, role))
+        if made is None or made[0] != card:
+            made = (card, self._render("row", card=card, role=role))
+            self._rows[card.call.sid, role] = made
+        return made[1]
+
+    def _measures(self) -> dict[str, float | None]:
+        return {
+            "response": percentile(self._measured.responses, 50),
+            "silence": percentile(self._measured.silences, 99),
+        }
+
+    def _health(self, figures: Day) -> list[Health]:
+        now = self._clock()
+        alive = [each for each in self._processes.values() if now - each["heard"] < SILENT_SECONDS]
+        model = sum(each["model_faults"] for each in alive)
+        twilio = sum(each["twilio_faults"] for each in alive)
+        waiting = sum(each["spooled"] for each in alive)
+        things = [
+            _trouble("Model", model, "sessions were lost in the last five minutes", "no session was lost lately"),
+            _trouble("Twilio", twilio, "orders were not confirmed in the last five minutes", "confirms our orders"),
+        ]
+        if not self._record_answers:
+            things.append(Health("Database", "gone", "does not answer; calls go on"))
+        else:
+            things.append(_trouble("Database", waiting, "writings wait for it", "has everything"))
+        for each in sorted(self._processes.values(), key=lambda told: told["name"]):
+            if now - each["heard"] >= SILENT_SECONDS:
+                things.append(Health(each["name"], "gone", "nothing has been heard of it"))
+            elif each["draining"]:
+                things.append(Health(each["name"], "troubled", f"is ending; {each['calls']} calls are still on"))
+            else:
+                calls = each["calls"]
+                things.append(Health(each["name"], "well", f"carries {calls} call{'' if calls == 1 else 's'}"))
+        return things
+
+
+def _trouble(name: str, count: int, troubled: str, well: str) -> Health:
+    return Health(name, "troubled" if count else "well", f"{count} {troubled}" if count else well)

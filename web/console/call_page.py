@@ -1,0 +1,148 @@
+"""The page of one call: its lanes, its transcript as it is spoken, its attempts, its journal."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+from bot.archive import Archive
+from bot.call import Call, Phase
+from bot.feed import News
+from bot.record import Line, Record, Stored
+from web.console.access import Role
+from web.console.board import Render
+from web.console.lanes import draw
+from web.console.pages import Page, Piece, Pieces, Watcher
+
+TICK_SECONDS = 1.0
+"""How often the lanes of a call that goes on grow."""
+
+
+class CallPage(Page):
+    """One call's page. Lives on the console's thread."""
+
+    def __init__(
+        self,
+        sid: str,
+        archive: Archive,
+        render: Render,
+        *,
+        known: Callable[[str], Call | None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Nothing is read before somebody looks.
+
+        Args:
+            sid: Twilio's CallSid.
+            archive: The record.
+            render: Makes HTML.
+            known: The call as this process knows it, for when the record is away.
+            clock: Unix seconds.
+        """
+        super().__init__()
+        self._sid = sid
+        self._archive = archive
+        self._render = render
+        self._known = known
+        self._clock = clock
+        self._record: Record | None = None
+        self._speaks = ""
+        self._fresh = False
+        """The record is as it was read last."""
+
+        self._made: dict[tuple[str, Role], str] = {}
+        """Lines that were rendered; they do not change any more."""
+
+        self._ticking: asyncio.Task[None] | None = None
+
+    @property
+    def call(self) -> Call | None:
+        """The call, as far as it is known; None for one that nobody knows."""
+        return None if self._record is None else self._record.stored.call
+
+    @property
+    def message_at(self) -> float | None:
+        """When the caller began to speak on the recorder; None where they left nothing."""
+        for entry in self._record.journal if self._record is not None else ():
+            if entry.event == "MessageRecorded" and entry.data.get("seconds"):
+                return entry.at - float(entry.data["seconds"])
+        return None
+
+    def heard(self, news: News) -> None:
+        """A piece of news about this call, or of news that was missed."""
+        if news.kind == "speaks":
+            who = news.data["who"]
+            if news.data["on"]:
+                self._speaks = who
+            elif self._speaks == who:
+                self._speaks = ""
+        self._fresh = False
+        self.changed()
+
+    # --- Page ----------------------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """See `Page`."""
+        self._fresh = False
+        known = self._known(self._sid)
+        if known is not None:
+            self._record = Record(Stored(known, 0), [], [])
+        await self.update()
+
+    async def update(self) -> None:
+        """See `Page`."""
+        if not self._fresh:
+            self._fresh = True
+            self._record = await self._archive.record(self._sid) or self._record
+
+    async def open(self, watcher: Watcher) -> None:
+        """See `Page`. While somebody looks at a call that goes on, its lanes grow."""
+        await super().open(watcher)
+        if self._ticking is None or self._ticking.done():
+            self._ticking = asyncio.create_task(self._tick())
+
+    async def _tick(self) -> None:
+        while self.watched and self.call is not None and self.call.phase is not Phase.ENDED:
+            await asyncio.sleep(TICK_SECONDS)
+            self.changed()
+
+    def pieces(self, role: Role) -> Pieces:
+        """See `Page`."""
+        record = self._record
+        if record is None:
+            return {}
+        call, now = record.stored.call, self._clock()
+        speaks = "" if call.phase is Phase.ENDED else self._speaks
+        return {
+            "head": Piece(self._render("head", call=call, speaks=speaks, role=role)),
+            "acts": Piece(self._render("acts", call=call, role=role)),
+            "lanes": Piece(self._render("lanes", lanes=draw(record, now), live=call.phase is not Phase.ENDED)),
+            "attempts": Piece(self._render("attempts", call=call, role=role)),
+            "numbers": Piece(self._render("numbers", record=record, role=role)),
+            "unsaid": Piece(self._render("unsaid", count=len(record.transcript))),
+            **{
+                key: Piece(self._once("line", key, role, line=line), "transcript")
+                for key, line in _keyed(record.transcript).items()
+            },
+            **{
+                f"entry-{n}": Piece(self._once("entry", f"entry-{n}", role, entry=each), "journal")
+                for n, each in enumerate(record.journal)
+            },
+        }
+
+    def _once(self, name: str, key: str, role: Role, **what: object) -> str:
+        """Render what does not change any more."""
+        made = self._made.get((key, role))
+        if made is None:
+            made = self._made[key, role] = self._render(name, key=key, role=role, **what)
+        return made
+
+
+def _keyed(lines: Iterable[Line]) -> dict[str, Line]:
+    """Each line by a name that it keeps when an earlier one is told late."""
+    keyed: dict[str, Line] = {}
+    for line in lines:
+        key = f"line-{line.leg}-{line.role}-{line.at:.3f}"
+        while key in keyed:
+            key += "."
+        keyed[key] = line
+    return keyed

@@ -1,0 +1,105 @@
+"""The day in figures, from the calls themselves. Pure.
+
+Each call is counted from what is known of it now, so that a call that goes on is counted anew with every step.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bot.call import Call, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What one call adds to the day's figures."""
+
+    put_through: bool
+    """A person took the caller."""
+
+    in_vain: tuple[str, ...]
+    """How the attempts ended that did not lead to a person."""
+
+    seconds_to_person: float | None
+    targets: tuple[tuple[str, bool], ...]
+    """For each target that was tried: whether somebody there took the caller."""
+
+    rungs: tuple[str, ...]
+    end: str | None
+
+    @classmethod
+    def of(cls, call: Call) -> "Summary":
+        """Of a call as it is now."""
+        taken = [attempt for attempt in call.attempts if attempt.accepted_at is not None]
+        asked = [handoff.at for handoff in call.handoffs]
+        seconds = None
+        if taken and taken[0].accepted_at is not None:
+            before = [at for at in asked if at <= taken[0].accepted_at]
+            seconds = taken[0].accepted_at - (before[-1] if before else taken[0].at)
+        reached = {attempt.target for attempt in taken}
+        tried = dict.fromkeys(attempt.target for attempt in call.attempts)
+        return cls(
+            put_through=bool(taken),
+            in_vain=tuple(a.outcome for a in call.attempts if a.outcome not in (None, Outcome.ANSWERED)),
+            seconds_to_person=seconds,
+            targets=tuple((target, target in reached) for target in tried),
+            rungs=tuple(fall.rung for fall in call.falls),
+            end=call.end,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day's figures."""
+
+    calls: int
+    put_through: int
+    wanted: int
+    """Calls in which a person was tried for."""
+
+    in_vain: Mapping[str, int]
+    """Attempts that led to nobody, by how they ended."""
+
+    ends: Mapping[str, int]
+    seconds_to_person: float | None
+    """The median."""
+
+    rungs: Mapping[str, int]
+    targets: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    """By target: how many calls were put through, of how many that were to be."""
+
+
+def day(summaries: Iterable[Summary]) -> Day:
+    """Add them up."""
+    every = [*summaries]
+    tried: Counter[str] = Counter()
+    reached: Counter[str] = Counter()
+    for summary in every:
+        for target, taken in summary.targets:
+            tried[target] += 1
+            reached[target] += taken
+    return Day(
+        calls=len(every),
+        put_through=sum(summary.put_through for summary in every),
+        wanted=sum(bool(summary.targets) for summary in every),
+        in_vain=_counted(outcome for summary in every for outcome in summary.in_vain),
+        ends=_counted(summary.end for summary in every if summary.end),
+        seconds_to_person=percentile([s.seconds_to_person for s in every if s.seconds_to_person is not None], 50),
+        rungs=_counted(rung for summary in every for rung in summary.rungs),
+        targets={target: (reached[target], tried[target]) for target in tried},
+    )
+
+
+def percentile(values: Sequence[float], percent: float) -> float | None:
+    """The smallest value that so many percent of them do not exceed; None of none."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    place = math.ceil(len(ordered) * percent / 100) - 1
+    return ordered[min(max(place, 0), len(ordered) - 1)]
+
+
+def _counted(values: Iterable[str]) -> dict[str, int]:
+    """How often each occurs, the most frequent first."""
+    return dict(Counter(str(value) for value in values).most_common())

@@ -1,0 +1,189 @@
+"""Pages that stay up to date: what is on them in pieces, and which of them changed since they were last sent.
+
+One page of a kind serves everybody who looks at it: it is made once for each role, however many watch.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Awaitable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from loguru import logger
+
+from bot.ledger import LedgerError
+from web.console.access import Role
+
+GATHER_SECONDS = 0.15
+"""What changes within this time is sent at once."""
+
+WAITING = 100
+"""So many patches may wait for a browser; one that is further behind begins anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """An element of the page with an id of its own."""
+
+    html: str
+    parent: str = ""
+    """The id of the element in which it appears when it is new; empty for one that is always there."""
+
+
+Pieces = Mapping[str, Piece]
+"""By their ids, in the page's order."""
+
+
+def patch(before: Pieces, after: Pieces) -> str | None:
+    """What a browser that shows the one has to change to show the other, as JSON; None for nothing."""
+    changed = {key: piece.html for key, piece in after.items() if key in before and before[key].html != piece.html}
+    added: list[tuple[str, str, str]] = []
+    latest: dict[str, str] = {}
+    for key, piece in after.items():
+        if key not in before:
+            added.append((piece.parent, latest.get(piece.parent, ""), piece.html))
+        latest[piece.parent] = key
+    removed = [key for key in before if key not in after]
+    if not (changed or added or removed):
+        return None
+    return json.dumps({"changed": changed, "added": added, "removed": removed}, ensure_ascii=False)
+
+
+def ends_for(pieces: Pieces) -> Mapping[str, str]:
+    """What stands in each parent, as HTML, for a page that is made whole."""
+    inside: dict[str, str] = {}
+    for piece in pieces.values():
+        if piece.parent:
+            inside[piece.parent] = inside.get(piece.parent, "") + piece.html
+    return inside
+
+
+def whole(pieces: Pieces) -> str:
+    """The same for a browser of which nobody knows what it shows."""
+    alone = {key: piece.html for key, piece in pieces.items() if not piece.parent}
+    parents = {piece.parent for piece in pieces.values() if piece.parent}
+    inside = {parent: [key for key, piece in pieces.items() if piece.parent == parent] for parent in parents}
+    html = {key: piece.html for key, piece in pieces.items() if piece.parent}
+    return json.dumps({"changed": alone, "inside": inside, "html": html}, ensure_ascii=False)
+
+
+class Watcher:
+    """One browser that looks at a page. It waits on the loop that serves it; what it is sent is made on another one."""
+
+    def __init__(self, role: Role) -> None:
+        """Args: role: whose page it is."""
+        self.role = role
+        self._loop = asyncio.get_running_loop()
+        self._patches: deque[str] = deque()
+        self._news = asyncio.Event()
+        self._over = False
+
+    def send(self, text: str) -> None:
+        """Send it, from any thread."""
+        with suppress(RuntimeError):  # the server is gone
+            self._loop.call_soon_threadsafe(self._take, text)
+
+    def end(self) -> None:
+        """Nothing more comes, from any thread."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._finish)
+
+    async def next(self) -> str | None:
+        """The next patch; None at the end."""
+        while not self._patches and not self._over:
+            self._news.clear()
+            await self._news.wait()
+        return self._patches.popleft() if self._patches else None
+
+    def _take(self, text: str) -> None:
+        if len(self._patches) >= WAITING:
+            self._patches.clear()
+            self._finish()  # its browser comes back and is sent the whole page
+        elif not self._over:
+            self._patches.append(text)
+            self._news.set()
+
+    def _finish(self) -> None:
+        self._over = True
+        self._news.set()
+
+
+class Page:
+    """One page and everybody who looks at it. Lives on the console's thread."""
+
+    def __init__(self) -> None:
+        """Nobody looks yet."""
+        self._watchers: dict[Role, set[Watcher]] = {}
+        self._shown: dict[Role, Pieces] = {}
+        self._refreshing: asyncio.Task[None] | None = None
+
+    # --- what a kind of page is made of ----------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Read what the page shows, before it is shown for the first time. Raises `LedgerError`."""
+
+    async def update(self) -> None:
+        """Read what has changed since. Raises `LedgerError`."""
+
+    def pieces(self, role: Role) -> Pieces:
+        """What is on the page now."""
+        raise NotImplementedError
+
+    # --- who looks at it -------------------------------------------------------------------------------
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody looks."""
+        return any(self._watchers.values())
+
+    async def look(self, role: Role) -> Pieces:
+        """The page as it is now, for one look at it."""
+        if not self.watched:
+            await self._read(self.prepare())
+        return self.pieces(role)
+
+    async def open(self, watcher: Watcher) -> None:
+        """Somebody looks at the page from now on."""
+        first = not self.watched
+        self._watchers.setdefault(watcher.role, set()).add(watcher)
+        if first:
+            self._shown.clear()
+            await self._read(self.prepare())
+        if watcher.role not in self._shown:
+            self._shown[watcher.role] = self.pieces(watcher.role)
+        watcher.send(whole(self._shown[watcher.role]))
+
+    def close(self, watcher: Watcher) -> None:
+        """They look no more."""
+        self._watchers.get(watcher.role, set()).discard(watcher)
+
+    def end(self) -> None:
+        """Everybody is sent away: the process ends."""
+        for watcher in [each for watchers in self._watchers.values() for each in watchers]:
+            watcher.end()
+
+    def changed(self) -> None:
+        """Something on the page is another one now: everybody gets it, together with what else changes soon."""
+        if self.watched and self._refreshing is None:
+            self._refreshing = asyncio.get_running_loop().create_task(self._refresh())
+
+    async def _refresh(self) -> None:
+        await asyncio.sleep(GATHER_SECONDS)
+        self._refreshing = None
+        await self._read(self.update())
+        for role, watchers in self._watchers.items():
+            if not watchers:
+                self._shown.pop(role, None)
+                continue
+            before = self._shown.get(role)
+            after = self._shown[role] = self.pieces(role)
+            text = whole(after) if before is None else patch(before, after)
+            for watcher in watchers if text is not None else ():
+                watcher.send(text or "")
+
+    async def _read(self, reading: Awaitable[None]) -> None:
+        try:
+            await reading
+        except LedgerError as error:
+            logger.debug("a page shows what is known without the record: {}", error)

@@ -1,0 +1,104 @@
+"""Facts as HTML. Everything is escaped; what is marked as safe was made here, of parts that were escaped."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bot.call import Phase
+from bot.record import Record
+from bot.routing import Policy, Target
+from web.console import words
+from web.console.access import Role
+from web.console.figures import percentile
+
+_FOLDER = Path(__file__).parent / "templates"
+_LONGEST_FACT = 2000
+"""Characters of one entry's facts that the journal shows; an export has them all."""
+
+
+class Renderer:
+    """The console's templates. Used on one thread."""
+
+    def __init__(self, policy: Policy) -> None:
+        """Args: policy: whose targets can be chosen."""
+        self._policy = policy
+        self._environment = Environment(
+            loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        )
+        self._environment.filters.update(
+            words=words.words,
+            event=words.event_words,
+            duration=words.duration,
+            clock=words.clock,
+            stamp=words.stamp,
+            iso=words.iso,
+            number=_number,
+            masked=words.mask_number,
+            shown=_shown,
+            facts=_facts,
+            hours=_hours,
+        )
+        self._environment.globals["zone"] = words.zone()
+        self._pieces: Any = self._environment.get_template("pieces.html").module
+
+    def page(self, template: str, **what: Any) -> str:
+        """A whole page, by its template's name."""
+        common = {"visitor": None, "live": None, "here": "", "open_here": False, "told": None, "form_token": ""}
+        return self._environment.get_template(f"{template}.html").render(**{**common, **what})
+
+    def piece(self, name: str, **what: Any) -> str:
+        """A piece of a page, by its macro's name."""
+        match name:
+            case "acts":
+                what |= {
+                    "targets": self._policy.targets,
+                    "default": self._policy.default,
+                    "possible": what["call"].phase is Phase.BOT,
+                }
+            case "numbers":
+                what = {"measures": _measures(what["record"])}
+            case _:
+                pass
+        return str(getattr(self._pieces, name)(**what))
+
+
+def _number(number: str, role: Role) -> str:
+    return number if role is Role.SUPERVISOR else ", ".join(words.mask_number(each) for each in number.split(","))
+
+
+def _shown(text: str, role: Role) -> str:
+    return text if role is Role.SUPERVISOR else words.mask(text)
+
+
+def _facts(data: dict[str, Any], role: Role) -> str:
+    shown = data if role is Role.SUPERVISOR else words.masked_data(data)
+    told = ", ".join(
+        f"{key.replace('_', ' ')}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for key, value in shown.items()
+        if value not in ("", None)
+    )
+    return told if len(told) <= _LONGEST_FACT else f"{told[:_LONGEST_FACT]}…"
+
+
+def _hours(target: Target) -> str:
+    """When the people of a target are there, where the policy knows hours."""
+    hours = getattr(target, "hours", None)
+    return "at all hours" if hours is None else "at its opening hours"
+
+
+def _measures(record: Record) -> list[tuple[str, str]]:
+    """What was measured on a call, in words."""
+    call = record.stored.call
+    responses = [e.data["response_ms"] / 1000 for e in record.journal if "response_ms" in e.data]
+    over = [entry.data for entry in record.journal if entry.event == "StreamMeasured"]
+    tokens = sum(int(data["tokens"]) for data in over)
+    silences = [data["longest_silence_ms"] / 1000 for data in over]
+    return [
+        ("Bot answers in (median)", words.duration(percentile(responses, 50))),
+        ("Bot answers in (slowest)", words.duration(max(responses, default=None))),
+        ("Longest silence", words.duration(max(silences, default=None))),
+        ("Tokens of the model", f"{tokens:,}" if over else "–"),
+        ("Streams to the bot", str(call.leg)),
+    ]
