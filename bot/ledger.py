@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot import database
 from bot.call import BOT_PHASES, Call, Phase
 from bot.loop_thread import LoopThread
+from bot.patience import Patience
 from bot.record import CALL, Entry, LedgerError, Line, Record, Role, Stored, Switch, Traffic, event_from
 from bot.tables import ANSWERS, CALLS, JOURNAL, SWITCHES, TRANSCRIPT
 from bot.writer import Writer
@@ -73,6 +74,9 @@ class Ledger:
     def __init__(self, url: str, writer: Writer) -> None:
         """Use `Ledger.open`, which also brings the tables up to date."""
         self.url = url
+        self.patience = Patience()
+        """How long a call waits for it."""
+
         self._writer = writer
         self._thread = LoopThread("ledger")
         self._answers: OrderedDict[tuple[str, str], str] = OrderedDict()

@@ -50,8 +50,8 @@ from bot.speaking import Speaker, Speaking, Spoke
 from bot.telephony import Ambiguous, CallGone, Telephony, TelephonyError
 from bot.timers import Timers
 
-LEDGER_SECONDS = 2.0
-"""The longest a step waits for the record, spool and all. Past it the call goes on without."""
+CLOSE_SECONDS = 2.0
+"""How long what is being written may take when the process ends."""
 
 ENDED_STATUSES = {"completed", "busy", "failed", "no-answer", "canceled"}
 """What Twilio calls a call that is over (Twilio: Call resource, `Status`)."""
@@ -266,7 +266,7 @@ class Session:
         """Let go of the call: the process is ending."""
         self._timers.stop_all()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=LEDGER_SECONDS)  # what is being written
+            await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)  # what is being written
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -297,7 +297,7 @@ class Session:
             if call is self.call and await self._is_behind():
                 continue
             try:
-                async with asyncio.timeout(LEDGER_SECONDS):
+                async with self._ledger.patience.wait():
                     ours = await self._keep(call, event)
             except (LedgerError, TimeoutError) as error:
                 logger.error("neither the record nor its spool took a step, the call goes on: {!r}", error)
@@ -317,7 +317,7 @@ class Session:
         if self.talks or self.call.phase is Phase.ENDED:
             return False
         try:
-            async with asyncio.timeout(LEDGER_SECONDS):
+            async with self._ledger.patience.wait():
                 stored = await self._ledger.load(self.sid)
         except (LedgerError, TimeoutError):
             return False
@@ -435,7 +435,7 @@ class Session:
 
     async def _record(self, write: Callable[[], Awaitable[None]]) -> None:
         try:
-            async with asyncio.timeout(LEDGER_SECONDS):
+            async with self._ledger.patience.wait():
                 await write()
         except (LedgerError, TimeoutError) as error:
             logger.error("the record is not kept, the call goes on: {!r}", error)

@@ -15,7 +15,7 @@ from bot.law import answer, answer_without_bot, standing_document
 from bot.ledger import Entry, Ledger, LedgerError
 from bot.observers import Observer
 from bot.routing import Policy
-from bot.session import LEDGER_SECONDS, Session
+from bot.session import Session
 from bot.telephony import Telephony
 from bot.tokens import Seal, StreamTokens
 from bot.twiml import Addresses, document
@@ -135,7 +135,7 @@ class Switchboard:
         """
         told = None
         try:
-            async with asyncio.timeout(LEDGER_SECONDS):
+            async with self.ledger.patience.wait():
                 told = await self.ledger.recall(sid, token) if token else None
         except (LedgerError, TimeoutError) as error:
             logger.warning("whether a webhook is a retry is not known: {!r}", error)
@@ -144,7 +144,7 @@ class Switchboard:
             return told
         document = await answer()
         try:
-            async with asyncio.timeout(LEDGER_SECONDS):
+            async with self.ledger.patience.wait():
                 return await self.ledger.remember(sid, token, document) if token else document
         except (LedgerError, TimeoutError) as error:
             logger.warning("the answer to a webhook is not kept: {!r}", error)
@@ -199,7 +199,7 @@ class Switchboard:
     async def _read(self, sid: str, session: Session | None) -> Session | None:
         """The session as the record has it, which another process may have written."""
         try:
-            async with asyncio.timeout(LEDGER_SECONDS):
+            async with self.ledger.patience.wait():
                 stored = await self.ledger.load(sid)
         except (LedgerError, TimeoutError) as error:
             logger.error("the record cannot be read: {!r}", error)
@@ -231,7 +231,7 @@ class Switchboard:
             call, effects = answer(sid, caller, called, self.now())
         session = self._take(call, 1)  # at once: its place is taken, whatever the record takes
         try:
-            async with asyncio.timeout(LEDGER_SECONDS):
+            async with self.ledger.patience.wait():
                 await self.ledger.add(call, Entry(call.started_at, "CallAnswered", {}, call.phase, True))
         except (LedgerError, TimeoutError) as error:
             logger.error("the record is not kept, the call goes on: {!r}", error)

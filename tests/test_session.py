@@ -255,3 +255,19 @@ async def test_a_stream_is_opened_by_a_process_that_knew_an_earlier_one(ledger, 
     assert (again.call.leg, again.call.phase) == (2, Phase.BOT)
     await here.close()
     await elsewhere.close()
+
+
+async def test_a_record_that_hangs_holds_a_call_up_once_and_not_at_each_step(board, ledger, telephony, monkeypatch):
+    session, orders = await with_bot(board)
+
+    async def never(*_: object) -> bool:
+        return await asyncio.Event().wait()
+
+    monkeypatch.setattr(ledger, "save", never)
+    monkeypatch.setattr("bot.patience.SECONDS", 0.2)
+    monkeypatch.setattr("bot.patience.HASTY_SECONDS", 0.0)
+    await session.apply(fact(ev.HandoffRequested, target="desk"))
+    assert (orders.told, ledger.patience.seconds) == (["goodbye 1"], 0.0)
+    await session.apply(fact(ev.GoodbyeHeard, handoff=1))
+    await until(lambda: session.call.phase is Phase.RINGING)
+    assert len(telephony.orders) == 1
