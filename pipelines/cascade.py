@@ -184,7 +184,7 @@ class CascadeLeg(FrameLeg):
         match frame:
             case LLMTextFrame():
                 self.unspoken += frame.text
-                self._sign_of_life()
+                self._sign_of_life(FIRST_SIGN_SECONDS)  # its sound is due
             case StartAgain():
                 self._dropped.set()
                 stuck = not self._broken and self.waiting_seconds > FIRST_SIGN_SECONDS

@@ -240,9 +240,9 @@ class FrameLeg:
         self._context = context
         self._due_since, self._patience = time.monotonic(), FIRST_SIGN_SECONDS
 
-    def _sign_of_life(self) -> None:
+    def _sign_of_life(self, patience: float = PROGRESS_SECONDS) -> None:
         if self._due_since is not None:
-            self._due_since, self._patience = time.monotonic(), PROGRESS_SECONDS
+            self._due_since, self._patience = time.monotonic(), patience
 
     def _nothing_is_due(self) -> None:
         self._due_since = None

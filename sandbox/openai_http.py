@@ -55,6 +55,7 @@ class OpenAIHttp:
     Attributes:
         requests: The conversation of every chat completion there was, in order.
         refuse: By the end of a path (`completions`, `speech`, `transcriptions`): what happens to its requests.
+        refuse_next: The same for so many requests, once a caller's voice has been sent here; None for none.
     """
 
     def __init__(
@@ -77,6 +78,8 @@ class OpenAIHttp:
         """
         self.requests: list[SessionView] = []
         self.refuse: dict[str, Refusal] = {}
+        self.refuse_next: tuple[str, Refusal, int] | None = None
+        self._spoken_to = False
         self._lines = lines
         self._default_brain = default_brain
         self._journal = journal
@@ -114,9 +117,17 @@ class OpenAIHttp:
         sids = {brain.call_sid for brain in self._lines.values()}
         self._journal.note("model", what, sids.pop() if len(sids) == 1 else None, **data)
 
+    def _refusal(self, path: str) -> Refusal | None:
+        self._spoken_to = self._spoken_to or path == "transcriptions"
+        if self.refuse_next is None or self.refuse_next[0] != path or not self._spoken_to:
+            return self.refuse.get(path)
+        _, kind, times = self.refuse_next
+        self.refuse_next = (path, kind, times - 1) if times > 1 else None
+        return kind
+
     async def _admitted(self, request: web.Request) -> web.Response | None:
         """None for a request that is let in."""
-        kind = self.refuse.get(request.path.rpartition("/")[2])
+        kind = self._refusal(request.path.rpartition("/")[2])
         if kind == "abort":
             _abort(request)
         if kind == "hang":
