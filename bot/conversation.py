@@ -132,6 +132,8 @@ class Conversation:
             await runner.run()
         finally:
             watching.cancel()
+            if self._renewing is not None:
+                self._renewing.cancel()
             self._session.detach(self)
             self._session.stream_over(self._leg.tokens_used)
             self._keep()
@@ -225,9 +227,11 @@ class Conversation:
             await leg.open()
             await self._put_in_place(model, leg, instruction)
         except Exception as error:
-            await leg.close()
             self._watch.failed(error)
             return
+        finally:
+            if self._leg is not leg:
+                await leg.close()
         logger.warning("another model has taken over: pipeline {} of {}", model + 1, len(self._reception.pipelines))
         self._session.post(ModelRenewed(at=self._session.now(), renewal=renewal))
         await before.close()

@@ -85,3 +85,25 @@ async def test_a_person_takes_over_when_the_other_model_is_gone_too(tmp_path):
     result = await played(tmp_path, "openai_realtime", "cascade_openai", told, realtime=503, http={"completions": 401})
     assert result.record["end"] == "put_through"
     assert [fall["rung"] for fall in result.record["falls"]] == ["new_session", "another_model", "person"]
+
+
+async def test_a_call_begins_with_the_other_model_when_the_first_takes_nobody(tmp_path):
+    told = Story.model_validate(
+        {
+            "title": "The first model refuses every session",
+            "script": [
+                {"bot": "Northwind Outfitters, hello!"},
+                {"caller": "Are you there?"},
+                {"bot": "Yes, I am."},
+                {"hang_up": True, "after": 0.5},
+            ],
+            "then": {"end": "caller_hung_up", "redirects": 0, "says": ["hello!", "Yes, I am."]},
+        }
+    )
+    path = tmp_path / "shop.yaml"
+    path.write_text("extends: openai_realtime\nfallback: [cascade_openai]\n")
+    async with Stage() as stage, serving(stage, tmp_path, PIPELINE=str(path)):
+        stage.model.refuse = 401
+        result = await stage.play("refused", told)
+    assert problems(result, on_time=False) == []
+    assert [fall["rung"] for fall in result.record["falls"]] == ["another_model"]
