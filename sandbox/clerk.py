@@ -1,4 +1,4 @@
-"""A brain for whoever types: it does what its instructions say, to the letter, in the few situations it knows.
+"""A brain for whoever types: it does what its instructions say, to the letter, in the few situations that it knows.
 
 It stands in for a language model where none is at hand: on the terminal telephone and in the behavioural evals. It
 reads its job from the session: what the instructions do not say, it does not do, and what they let pass, it does. So a

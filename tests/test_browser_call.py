@@ -47,6 +47,12 @@ SOUND_HEARD = """async () => {
   return { energy, packets };
 }"""
 
+REMEMBER = """() => {
+  const first = told;
+  window.seen = [];
+  told = message => { seen.push(message); first(message) };
+}"""
+
 
 def patient(folder: Path) -> str:
     """The sandbox's policy, with phones that ring for long."""
@@ -84,6 +90,7 @@ async def test_a_caller_in_the_browser_is_put_through_by_whoever_tests(tmp_path:
         browser(tmp_path) as page,
     ):
         await page.goto(f"http://{bot}/telephone")
+        await page.evaluate(REMEMBER)
         log, telephone = page.locator("#log"), page.get_by_role("group", name="The other telephone")
         await page.get_by_role("button", name="Call", exact=True).click()
 
@@ -103,6 +110,10 @@ async def test_a_caller_in_the_browser_is_put_through_by_whoever_tests(tmp_path:
         await telephone.get_by_role("button", name="hang up").click()
         await expect(log).to_contain_text("The call has ended: put_through", timeout=10_000)
         await expect(page.locator("#state")).to_have_text("not connected", timeout=10_000)
+        seen = await page.evaluate("seen")
+    shown = "".join(message["data"]["text"] for message in seen if message["type"] == "bot-output")
+    assert shown.startswith("Northwind Outfitters, hello!")  # what Pipecat's own page shows
+    assert "hand_off" in {m["data"].get("function_name") for m in seen if m["type"] == "llm-function-call-in-progress"}
 
 
 async def test_a_caller_may_type_and_hang_up_while_it_rings(tmp_path: Path):

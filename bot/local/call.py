@@ -85,6 +85,7 @@ class _LocalCall:
         self._loudspeaker = Loudspeaker(self._play) if aloud else None
         self.telephone = LocalTelephone(configuration.policy, self, self._loudspeaker or InstantPlayer())
         self._conversation: Conversation | None = None
+        self._begun = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._handset = Handset(self)
         self._transport = transport
@@ -103,7 +104,9 @@ class _LocalCall:
 
         @self._worker.rtvi.event_handler("on_client_ready")
         async def on_client_ready(_: Any) -> None:
-            self._spawn(self._live(line))
+            if not self._begun:  # a client may say so again
+                self._begun = True
+                self._spawn(self._live(line))
 
         @self._transport.event_handler("on_client_disconnected")
         async def on_client_disconnected(*_: Any) -> None:
@@ -190,4 +193,9 @@ class _LocalCall:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._is_over)
+
+    def _is_over(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.opt(exception=error).error("a part of a local call broke")

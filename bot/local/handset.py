@@ -30,6 +30,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.utils.text.base_text_aggregator import TextType
 
 from bot.speech import TwilioOutput
 
@@ -94,6 +95,9 @@ class Mirror(BaseObserver):
                 self._show(LLMFullResponseEndFrame())
             case TTSTextFrame() if heard:
                 self._show(LLMTextFrame(frame.text))
+                said = TTSTextFrame(frame.text, TextType.SENTENCE)
+                said.includes_inter_frame_spaces = True
+                self._show(said)
             case BotStartedSpeakingFrame() if heard:
                 self._show(BotStartedSpeakingFrame())
             case BotStoppedSpeakingFrame() if heard:
