@@ -1,6 +1,7 @@
 """One line of the business: everything that the calls on it share, composed from its configuration."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from bot.observers import Observers
 from bot.reception import Receptions
 from bot.recordings import Recordings
 from bot.reporter import Reporter
+from bot.retention import Retention
 from bot.routing import Policy
 from bot.session import Session
 from bot.settings import Configuration, Settings
@@ -163,6 +165,10 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
     archive = Archive(settings.database_url)
     reporter = Reporter(feed)
     recordings = Recordings(settings.twilio_api_url, *(api_key or (settings.twilio_account_sid, auth_token)))
+    retention = None
+    if settings.retention_days is not None:
+        days = settings.retention_days
+        retention = Retention(settings.database_url, recordings, days=days, clock=time.time)
     metrics = Metrics(live=lambda phase: switchboard.live_in(phase), spooled=lambda: ledger.spooled)
     switchboard = Switchboard(
         policy=lambda called: receptions.of(called).policy,
@@ -181,6 +187,8 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         return {"calls": switchboard.live, "draining": switchboard.draining, "spooled": ledger.spooled}
 
     feed.start()
+    if retention is not None:
+        aside.start(retention.run())
     background = [
         asyncio.create_task(Sweeper(switchboard, telephony).run()),
         asyncio.create_task(reporter.run(state)),
@@ -199,4 +207,10 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         await switchboard.close()
         await telephony.close()
         await ledger.close()
-        await aside.close(ASIDE_SECONDS, last=archive.close)
+
+        async def last() -> None:
+            await archive.close()
+            if retention is not None:
+                await retention.close()
+
+        await aside.close(ASIDE_SECONDS, last=last)
