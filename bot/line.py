@@ -35,6 +35,7 @@ from bot.sweeper import Sweeper
 from bot.switchboard import Switchboard
 from bot.telephony import Telephony, TwilioTelephony
 from bot.tokens import Seal, StreamTokens
+from bot.traces import Traces
 from bot.twiml import Addresses
 from bot.wire import Wire, wire_of
 
@@ -178,7 +179,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         tokens=StreamTokens.from_auth_token(auth_token),
         seal=Seal.from_auth_token(auth_token, "callback"),
         admission=admission,
-        observer=Observers((metrics, reporter)),
+        observer=Observers((metrics, reporter, Traces())),
         on_stream_expected=expect_stream,
     )
     desk = Desk(switchboard, feed)
