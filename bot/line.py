@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import WebSocket
@@ -27,7 +27,6 @@ from bot.reception import Receptions
 from bot.recordings import Recordings
 from bot.reporter import Reporter
 from bot.retention import Retention
-from bot.routing import Policy
 from bot.session import Session
 from bot.settings import Configuration, Settings
 from bot.start import Start
@@ -62,11 +61,6 @@ class Line:
     recordings: Recordings
     aside: LoopThread
     """For everything that calls shall not wait for: news, the console's reading and writing of pages."""
-
-    @property
-    def policy(self) -> Policy:
-        """The targets of all our numbers; everything else as where a number has no rules of its own."""
-        return replace(self.receptions.default.policy, targets=dict(self.receptions.targets))
 
     async def converse(self, websocket: WebSocket, start: Start) -> bool:
         """Put the bot on a media stream until the stream ends.
