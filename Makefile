@@ -39,7 +39,7 @@ docs: $(VENV)/.ready ## write what the documentation shows of the code
 lock: $(VENV)/.ready ## pin the newest versions that pyproject.toml allows
 	@$(VENV)/bin/uv pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 --no-annotate \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-		--group dev --group bench --group local --extra voice pyproject.toml -o requirements.lock
+		--group dev --group bench --group local --extra voice --extra traces pyproject.toml -o requirements.lock
 
 clean:               ## forget the environment and the demo; the record of your calls stays
 	@rm -rf $(VENV) demo-calls .pytest_cache .ruff_cache .hypothesis

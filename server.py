@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import gc
+import os
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +16,7 @@ from bot.line import open_line
 from bot.logs import set_up_logs
 from bot.our_numbers import set_up
 from bot.settings import CALL_TOOLS, Configuration, load_all
+from bot.traces import set_up_traces
 from pipelines.load import load_chain
 from pipelines.problems import ConfigurationError, Problem
 from web.app import create_app
@@ -123,6 +125,7 @@ def main(arguments: list[str] | None = None) -> int:
         told = set_up(configuration, options.number, fallback=options.fallback, after_message=options.after_message)
         return asyncio.run(told)
     set_up_logs(configuration.settings.log_level, configuration.settings.log_format)
+    set_up_traces(os.environ)
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         runner.run(serve(configuration))
     return 0

@@ -1,9 +1,10 @@
 """One line of the business: everything that the calls on it share, composed from its configuration."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import WebSocket
@@ -25,7 +26,7 @@ from bot.observers import Observers
 from bot.reception import Receptions
 from bot.recordings import Recordings
 from bot.reporter import Reporter
-from bot.routing import Policy
+from bot.retention import Retention
 from bot.session import Session
 from bot.settings import Configuration, Settings
 from bot.start import Start
@@ -33,6 +34,7 @@ from bot.sweeper import Sweeper
 from bot.switchboard import Switchboard
 from bot.telephony import Telephony, TwilioTelephony
 from bot.tokens import Seal, StreamTokens
+from bot.traces import Traces
 from bot.twiml import Addresses
 from bot.wire import Wire, wire_of
 
@@ -59,11 +61,6 @@ class Line:
     recordings: Recordings
     aside: LoopThread
     """For everything that calls shall not wait for: news, the console's reading and writing of pages."""
-
-    @property
-    def policy(self) -> Policy:
-        """The targets of all our numbers; everything else as where a number has no rules of its own."""
-        return replace(self.receptions.default.policy, targets=dict(self.receptions.targets))
 
     async def converse(self, websocket: WebSocket, start: Start) -> bool:
         """Put the bot on a media stream until the stream ends.
@@ -163,6 +160,10 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
     archive = Archive(settings.database_url)
     reporter = Reporter(feed)
     recordings = Recordings(settings.twilio_api_url, *(api_key or (settings.twilio_account_sid, auth_token)))
+    retention = None
+    if settings.retention_days is not None:
+        days = settings.retention_days
+        retention = Retention(settings.database_url, recordings, days=days, clock=time.time)
     metrics = Metrics(live=lambda phase: switchboard.live_in(phase), spooled=lambda: ledger.spooled)
     switchboard = Switchboard(
         policy=lambda called: receptions.of(called).policy,
@@ -172,7 +173,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         tokens=StreamTokens.from_auth_token(auth_token),
         seal=Seal.from_auth_token(auth_token, "callback"),
         admission=admission,
-        observer=Observers((metrics, reporter)),
+        observer=Observers((metrics, reporter, Traces())),
         on_stream_expected=expect_stream,
     )
     desk = Desk(switchboard, feed)
@@ -181,6 +182,8 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         return {"calls": switchboard.live, "draining": switchboard.draining, "spooled": ledger.spooled}
 
     feed.start()
+    if retention is not None:
+        aside.start(retention.run())
     background = [
         asyncio.create_task(Sweeper(switchboard, telephony).run()),
         asyncio.create_task(reporter.run(state)),
@@ -199,4 +202,10 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         await switchboard.close()
         await telephony.close()
         await ledger.close()
-        await aside.close(ASIDE_SECONDS, last=archive.close)
+
+        async def last() -> None:
+            await archive.close()
+            if retention is not None:
+                await retention.close()
+
+        await aside.close(ASIDE_SECONDS, last=last)

@@ -3,6 +3,8 @@
 import asyncio
 import re
 from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import aiohttp
 
@@ -35,19 +37,38 @@ class Recordings:
         Raises:
             TelephonyError: Twilio does not give it; `code` and `status` as far as it says why.
         """
+        async with self._asked("GET", address, ".wav") as answer:
+            if answer.status != 200:
+                raise TelephonyError(None, answer.status, "Twilio does not give the recording")
+            return await _whole(answer)
+
+    async def delete(self, address: str) -> None:
+        """Have Twilio delete a recording; one that is not there is as good as deleted.
+
+        Args:
+            address: Twilio's `RecordingUrl`. What is none needs no deleting.
+
+        Raises:
+            TelephonyError: Twilio did not delete it.
+        """
+        if _PATH.search(address) is None:
+            return
+        async with self._asked("DELETE", address, ".json") as answer:
+            if answer.status not in (204, 404):
+                raise TelephonyError(None, answer.status, "Twilio does not delete the recording")
+
+    @asynccontextmanager
+    async def _asked(self, method: str, address: str, form: str) -> AsyncIterator[aiohttp.ClientResponse]:
         path = _PATH.search(address)
         if path is None:
             raise TelephonyError(None, None, "that is no address of a recording")
         try:
             async with asyncio.timeout(FETCH_SECONDS), aiohttp.ClientSession() as http:
                 headers = {"Authorization": self._authorization}
-                url = f"{self._api_url}{path[0]}.wav"
-                async with http.get(url, headers=headers, allow_redirects=True) as answer:
-                    if answer.status != 200:
-                        raise TelephonyError(None, answer.status, "Twilio does not give the recording")
-                    return await _whole(answer)
+                async with http.request(method, f"{self._api_url}{path[0]}{form}", headers=headers) as answer:
+                    yield answer
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unavailable(None, None, f"the recording cannot be had: {error!r}") from error
+            raise Unavailable(None, None, f"Twilio's recordings are out of reach: {error!r}") from error
 
 
 async def _whole(answer: aiohttp.ClientResponse) -> bytes:

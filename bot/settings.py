@@ -228,6 +228,10 @@ class Settings(BaseModel):
     console_viewer_password: SecretStr | None = None
     """Opens the console to those who only look, with personal data masked."""
 
+    retention_days: int | None = Field(default=None, ge=1)
+    """How many days after a call's end its transcript, its recording and all else that was said are deleted. Without
+    it, they are kept."""
+
     log_level: Annotated[str, AfterValidator(_log_level)] = "INFO"
     """The least that is logged."""
 

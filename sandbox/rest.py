@@ -101,6 +101,7 @@ class Rest:
                     f"{account.path}/IncomingPhoneNumbers/{{sid}}.json", self._answer("update number", numbers.update)
                 ),
                 web.get(f"{account.path}/Recordings/{{sid}}.wav", self._recording),
+                web.delete(f"{account.path}/Recordings/{{sid}}.json", self._answer("delete recording", self._forget)),
                 web.route("*", "/{any:.*}", self._answer("unknown", self._unknown)),
             ]
         )
@@ -275,6 +276,12 @@ class Rest:
         wav = io.BytesIO()
         write_wav(wav, recording.pcm)
         return web.Response(body=wav.getvalue(), content_type="audio/x-wav")
+
+    async def _forget(self, request: web.Request) -> tuple[int, object]:
+        """Delete a recording (Twilio: Recordings resource, Delete a Recording)."""
+        if self._account.recordings.pop(request.match_info["sid"], None) is None:
+            raise Refusal(404, 20404, f"The requested resource {request.path} was not found")
+        return 204, None
 
     def _leg(self, request: web.Request) -> Leg:
         leg = self._account.legs.get(request.match_info["sid"])

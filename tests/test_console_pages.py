@@ -19,6 +19,7 @@ from web.console.render import Renderer
 from web.console.words import duration, mask, mask_number, words
 
 AT = 1_700_000_000.0
+PIECE = Renderer(lambda called: POLICY).piece
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -87,7 +88,7 @@ def test_whatever_is_said_is_text_on_every_piece_of_a_page(text: str, role: Role
         attempts=(Attempt("desk", CALLER, AT + 2),),
         falls=(Fall(Rung.PERSON, AT + 1, "why"),),
     )
-    render = Renderer(POLICY).piece
+    render = PIECE
 
     def pieces(call: Call, text: str) -> list[str]:
         line = Line(1, AT, "caller", text)
@@ -110,7 +111,7 @@ def test_whatever_is_said_is_text_on_every_piece_of_a_page(text: str, role: Role
 
 def test_a_hundred_kilobytes_are_shown_whole_and_in_their_direction():
     text = "مرحبا " * 20_000
-    line = Renderer(POLICY).piece("line", line=Line(1, AT, "caller", text), key="k", role=Role.SUPERVISOR)
+    line = PIECE("line", line=Line(1, AT, "caller", text), key="k", role=Role.SUPERVISOR)
     assert text in Elements(line).text
     assert '<p dir="auto">' in line
 
@@ -193,14 +194,14 @@ def test_a_phase_an_outcome_and_an_event_that_nobody_here_knows_are_drawn_under_
     [_, bar] = lanes.lanes[0].bars
     assert bar.label == "juggling swords"
     assert words("fell_asleep") == "fell asleep"
-    entry = Renderer(POLICY).piece("entry", entry=journal[1], key="k", role=Role.SUPERVISOR)
+    entry = PIECE("entry", entry=journal[1], key="k", role=Role.SUPERVISOR)
     assert "sword dropped" in entry
 
 
 @pytest.mark.parametrize("each", Phase)
 def test_a_call_in_every_phase_has_a_page(each: Phase):
     kept = record(call_in(each))
-    render = Renderer(POLICY).piece
+    render = PIECE
     for name, what in (
         ("head", {"speaks": ""}),
         ("acts", {}),
@@ -213,7 +214,7 @@ def test_a_call_in_every_phase_has_a_page(each: Phase):
 
 
 def test_only_a_supervisor_has_something_to_press_and_only_with_the_bot_it_can_be_pressed():
-    render = Renderer(POLICY).piece
+    render = PIECE
     with_bot, ringing = call(phase=Phase.BOT), call(phase=Phase.RINGING)
     assert "disabled" not in render("acts", call=with_bot, role=Role.SUPERVISOR)
     assert "disabled" in render("acts", call=ringing, role=Role.SUPERVISOR)

@@ -55,9 +55,9 @@ def acts(line: Line, gate: Gate) -> APIRouter:
     async def put_through(request: Request, sid: CallSid, acting: Acting = whoever_may) -> Response:
         visitor, form = acting
         target = form.get("target", "")
-        if target not in line.policy.targets:
+        if target not in line.receptions.targets:
             raise Refused(
-                422, "No such target", f"There is no such target. There are: {', '.join(line.policy.targets)}."
+                422, "No such target", f"There is no such target. There are: {', '.join(line.receptions.targets)}."
             )
         reason = _text(form.get("reason", ""), LONGEST_REASON) or f"{visitor.name} at the console"
         order = Order("put_through", who=visitor.name, target=target, reason=reason)

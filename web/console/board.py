@@ -1,7 +1,7 @@
 """The live board: all calls of all processes, the day's figures, targets, and how everything is."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from bot.archive import Archive, Measured
 from bot.call import Call, Phase
 from bot.feed import News
 from bot.record import Switch
-from bot.routing import Policy
+from bot.routing import Target
 from web.console.access import Role
 from web.console.figures import Day, Summary, day, percentile
 from web.console.pages import Page, Piece, Pieces
@@ -63,9 +63,10 @@ class Board(Page):
     def __init__(
         self,
         archive: Archive,
-        policy: Policy,
+        targets: Mapping[str, Target],
         render: Render,
         *,
+        failsafe: str,
         known: Callable[[], list[Call]],
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -73,14 +74,16 @@ class Board(Page):
 
         Args:
             archive: The record.
-            policy: Whose targets are shown.
+            targets: Whom callers are put through to, by key.
             render: Makes HTML.
+            failsafe: The target that takes over when nothing else does.
             known: The calls that this process knows, for when the record is away.
             clock: Unix seconds.
         """
         super().__init__()
         self._archive = archive
-        self._policy = policy
+        self._targets = targets
+        self._failsafe = failsafe
         self._render = render
         self._known = known
         self._clock = clock
@@ -220,7 +223,7 @@ class Board(Page):
             "figures": Piece(self._render("figures", day=figures, live=count, **self._measures())),
             "outage": Piece(self._render("outage", switch=self._switch)),
             "outcomes": Piece(self._render("outcomes", day=figures)),
-            "targets": Piece(self._render("targets", targets=self._policy.targets, day=figures, policy=self._policy)),
+            "targets": Piece(self._render("targets", targets=self._targets, day=figures, failsafe=self._failsafe)),
             "health": Piece(self._render("health", things=self._health(figures))),
             "none": Piece(self._render("nobody", count=count)),
             "recent": Piece(self._render("recent", calls=[*reversed(self._recent.values())], role=role)),

@@ -29,9 +29,16 @@ class Console:
         self._archive: Archive = line.archive
         self._aside: LoopThread = line.aside
         self._feed: Feed = line.feed
-        self._renderer = Renderer(line.policy)
+        receptions = line.receptions
+        self._renderer = Renderer(lambda called: receptions.of(called).policy)
         self._known: dict[str, Call] = {}
-        self._board = Board(self._archive, line.policy, self._renderer.piece, known=self._known_calls)
+        self._board = Board(
+            self._archive,
+            receptions.targets,
+            self._renderer.piece,
+            failsafe=receptions.default.policy.failsafe,
+            known=self._known_calls,
+        )
         self._calls: dict[str, CallPage] = {}
         self._closed = False
         self._end = self._feed.subscribe(self._heard)

@@ -1,6 +1,7 @@
 """Facts as HTML. Everything is escaped; what is marked as safe was made here, of parts that were escaped."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ _LONGEST_FACT = 2000
 class Renderer:
     """The console's templates. Used on one thread."""
 
-    def __init__(self, policy: Policy) -> None:
-        """Args: policy: whose targets can be chosen."""
-        self._policy = policy
+    def __init__(self, policy_of: Callable[[str], Policy]) -> None:
+        """Args: policy_of: the rules for a number of ours, whose targets can be chosen."""
+        self._policy_of = policy_of
         self._environment = Environment(
             loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
@@ -52,9 +53,10 @@ class Renderer:
         """A piece of a page, by its macro's name."""
         match name:
             case "acts":
+                policy = self._policy_of(what["call"].called)
                 what |= {
-                    "targets": self._policy.targets,
-                    "default": self._policy.default,
+                    "targets": policy.targets,
+                    "default": policy.default,
                     "possible": what["call"].phase is Phase.BOT,
                 }
             case "numbers":

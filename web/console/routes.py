@@ -152,7 +152,7 @@ def pages(line: Line, console: Console, gate: Gate) -> APIRouter:
             return urlencode({key: value for key, value in {**asked, **more}.items() if value})
 
         what = common(request, visitor) | {"asked": asked, "found": found, "failed": failed, "query": query}
-        what |= {"outcomes": OUTCOMES, "targets": line.policy.targets, "here": "calls"}
+        what |= {"outcomes": OUTCOMES, "targets": line.receptions.targets, "here": "calls"}
         text = await console.page("calls", visitor=visitor, **what)
         return html(request, text, visitor, access, 503 if failed else 200)
 
