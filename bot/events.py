@@ -1,30 +1,69 @@
-"""What can happen to a call, and what can be ordered for it.
+"""What can happen to a call: facts, named in the past tense; each carries the time at which it became known.
 
-Events are facts, named in the past tense; each carries the time at which it became known. Effects are orders. Four of
-them are *documents*, what Twilio shall do with the caller next.
+What can be ordered for a call stands in `bot/effects.py`; whoever knows events finds it here too.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.call import By, Call
-
-
-class Timer(StrEnum):
-    """The clocks of a call. The number that goes with one says which goodbye, redirect or wait it was."""
-
-    GOODBYE = "goodbye"
-    FAREWELL = "farewell"
-    REDIRECT = "redirect"
-    HANG_UP = "hang_up"
-    RENEWAL = "renewal"
-    """A new session of the model takes too long."""
-
-    LIMIT = "limit"
-    """The longest time with the bot is over."""
-
-    CHECK = "check"
-    """A callback is overdue: ask Twilio whether the call still lives."""
+from bot.effects import (
+    AskTwilio as AskTwilio,
+)
+from bot.effects import (
+    CallPerson as CallPerson,
+)
+from bot.effects import (
+    CloseStream as CloseStream,
+)
+from bot.effects import (
+    ConnectBot as ConnectBot,
+)
+from bot.effects import (
+    DialPerson as DialPerson,
+)
+from bot.effects import (
+    Document as Document,
+)
+from bot.effects import (
+    Effect as Effect,
+)
+from bot.effects import (
+    HangUp as HangUp,
+)
+from bot.effects import (
+    ListenAgain as ListenAgain,
+)
+from bot.effects import (
+    MeetPerson as MeetPerson,
+)
+from bot.effects import (
+    ReleasePerson as ReleasePerson,
+)
+from bot.effects import (
+    RenewModel as RenewModel,
+)
+from bot.effects import (
+    SayFarewell as SayFarewell,
+)
+from bot.effects import (
+    SayGoodbye as SayGoodbye,
+)
+from bot.effects import (
+    StartTimer as StartTimer,
+)
+from bot.effects import (
+    Step as Step,
+)
+from bot.effects import (
+    TakeMessage as TakeMessage,
+)
+from bot.effects import (
+    TellBot as TellBot,
+)
+from bot.effects import (
+    Timer as Timer,
+)
 
 
 class Failure(StrEnum):
@@ -85,6 +124,8 @@ class HandoffRequested(Event):
     reason: str = ""
     summary: str = ""
     by: By = By.MODEL
+    wants: tuple[str, ...] = ()
+    """Languages and skills that the person should have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +162,27 @@ class CallerSpoke(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallerSaid(Event):
+    """A turn of the caller's is over."""
+
+    text: str
+    """What was understood; empty for nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineSilent(Event):
+    """Neither the caller nor the bot has said anything for as long as the policy allows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolEnded(Event):
+    """A tool of the business has been used."""
+
+    name: str
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyPressed(Event):
     """The caller pressed a key."""
 
@@ -154,6 +216,41 @@ class PersonAnswered(Event):
     attempt: int
     """Which attempt of the call, from 1; 0 is the failsafe target in the document that Twilio holds."""
 
+    who: str = ""
+    """Whose phone it was, where several were rung at once."""
+
+    machine: bool = False
+    """Twilio heard a mailbox."""
+
+    leg_sid: str = ""
+    """See `PersonCalled`, where we are told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonCalled(Event):
+    """Twilio took the order to call the person of an attempt, while the bot has the caller."""
+
+    attempt: int
+    leg_sid: str
+    """The CallSid of the new call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonNotCalled(Event):
+    """Twilio did not confirm that order."""
+
+    attempt: int
+    failure: Failure
+    code: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonRinging(Event):
+    """The phone of an attempt rings."""
+
+    attempt: int
+    leg_sid: str = ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonAccepted(Event):
@@ -167,6 +264,7 @@ class PersonDeclined(Event):
     """Screening: the person pressed another key."""
 
     attempt: int
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +274,18 @@ class PersonLegEnded(Event):
     attempt: int
     talked: bool = False
     """They had picked up."""
+
+    status: str = ""
+    """`CallStatus` of their leg: completed, busy, no-answer, failed or canceled."""
+
+    code: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bridged(Event):
+    """The caller and the person of an attempt are together (Twilio: a conference's `participant-join`)."""
+
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,86 +359,6 @@ class TimerFired(Event):
 
     timer: Timer
     number: int
-
-
-# --- effects: orders -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class DialPerson:
-    """Document: ring the attempt's number."""
-
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectBot:
-    """Document: open the media stream of this leg."""
-
-    leg: int
-
-
-@dataclass(frozen=True, slots=True)
-class TakeMessage:
-    """Document: the recorder."""
-
-
-@dataclass(frozen=True, slots=True)
-class HangUp:
-    """Document, or an order of its own: the call ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class SayGoodbye:
-    """Have the goodbye said, unless the bot is saying it already, and report when it was heard."""
-
-    handoff: int
-
-
-@dataclass(frozen=True, slots=True)
-class SayFarewell:
-    """Have the last words said, unless the bot is saying them already, and report when they were heard."""
-
-    farewell: int
-
-
-@dataclass(frozen=True, slots=True)
-class ListenAgain:
-    """The bot stays with the caller: open its ears and tell it why."""
-
-    advice: str
-
-
-@dataclass(frozen=True, slots=True)
-class RenewModel:
-    """Open a new session of the model, which goes on with the conversation."""
-
-    renewal: int
-
-
-@dataclass(frozen=True, slots=True)
-class CloseStream:
-    """Close our own media socket: a hand-over that needs no REST request."""
-
-
-@dataclass(frozen=True, slots=True)
-class StartTimer:
-    """Wake the call after so many seconds."""
-
-    timer: Timer
-    number: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class AskTwilio:
-    """Ask Twilio whether the call still lives."""
-
-
-Document = DialPerson | ConnectBot | TakeMessage | HangUp
-Effect = Document | SayGoodbye | SayFarewell | ListenAgain | RenewModel | CloseStream | StartTimer | AskTwilio
-Step = tuple[Call, tuple[Effect, ...]]
-"""The call as it is now and the orders that follow, at most one document among them."""
 
 
 class ImpossibleEvent(Exception):

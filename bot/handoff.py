@@ -18,6 +18,7 @@ from pipecat.frames.frames import (
     LLMFullResponseStartFrame,
     TTSStartedFrame,
     UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
@@ -29,12 +30,14 @@ from bot.events import (
     GoodbyeInterrupted,
     KeyPressed,
     StreamEnded,
+    ToolEnded,
 )
+from bot.listening import Listening
 from bot.media import MarkFrame, StreamStoppedFrame
 from bot.routing import BargeIn
 from bot.session import Session
 from bot.speech import mark_behind_audio
-from bot.tools import requested
+from bot.tools import CALL_TOOLS, requested
 from pipelines.legs import Leg
 
 
@@ -55,7 +58,16 @@ class _LastWords:
 class HandoffProcessor(FrameProcessor):
     """Intercepts the hand-off call, sees the goodbye through, and lets the session redirect the call."""
 
-    def __init__(self, session: Session, leg: Leg, *, leg_number: int, goodbye_line: str, barge_in: BargeIn) -> None:
+    def __init__(
+        self,
+        session: Session,
+        leg: Leg,
+        *,
+        leg_number: int,
+        goodbye_line: str,
+        barge_in: BargeIn,
+        listening: Listening | None = None,
+    ) -> None:
         """Serve one conversation.
 
         Args:
@@ -64,6 +76,7 @@ class HandoffProcessor(FrameProcessor):
             leg_number: Which media stream of the call this is.
             goodbye_line: What the bot says when the model hands off without a word.
             barge_in: What happens when the caller speaks during the goodbye.
+            listening: Told of the caller's turns.
         """
         super().__init__()
         self._session = session
@@ -71,9 +84,13 @@ class HandoffProcessor(FrameProcessor):
         self._leg_number = leg_number
         self._goodbye_line = goodbye_line
         self._barge_in = barge_in
+        self._listening = listening
         self._words: _LastWords | None = None
         self._in_response = False
         self._spoke = False
+        self._advice = ""
+        """What the model is told as soon as it has finished speaking."""
+
         self._said = 0
         """How many last words were begun; makes their marks unique."""
 
@@ -93,10 +110,17 @@ class HandoffProcessor(FrameProcessor):
             case FunctionCallResultFrame() if direction is FrameDirection.DOWNSTREAM:
                 line = f"{frame.function_name}({frame.arguments}) → {frame.result}"
                 self._session.add_line("tool", line, self._session.now())
+                if frame.function_name not in CALL_TOOLS:
+                    failed = isinstance(frame.result, Mapping) and "error" in frame.result
+                    self._post(ToolEnded(at=self._session.now(), name=frame.function_name, failed=failed))
             case InterruptionFrame() if direction is FrameDirection.DOWNSTREAM:
                 self._interrupted()
             case UserStartedSpeakingFrame() if direction is FrameDirection.DOWNSTREAM:
                 self._post(CallerSpoke(at=self._session.now()))
+                if self._listening is not None:
+                    self._listening.caller_began()
+            case UserStoppedSpeakingFrame() if direction is FrameDirection.DOWNSTREAM and self._listening:
+                self._listening.caller_ended()
             case InputDTMFFrame():
                 self._post(KeyPressed(at=self._session.now(), digit=frame.button.value))
             case MarkFrame():
@@ -108,6 +132,9 @@ class HandoffProcessor(FrameProcessor):
         await self.push_frame(frame, direction)
         if isinstance(frame, LLMFullResponseEndFrame) and self._in_response:
             self._in_response = False
+            advice, self._advice = self._advice, ""
+            if advice:
+                await self._leg.prompt(advice)
             await self._see_words_through()
 
     def _calls_started(self, calls: Sequence[FunctionCallFromLLM]) -> None:
@@ -159,7 +186,14 @@ class HandoffProcessor(FrameProcessor):
         """See `bot.session.Conversation`."""
         self._words = None
         self._leg.listen(True)
-        self.create_task(self._leg.prompt(advice), "advice")
+        if self._in_response:
+            self._advice = advice  # behind what is being said
+        else:
+            self.create_task(self._leg.prompt(advice), "advice")
+
+    def tell(self, text: str) -> None:
+        """See `bot.session.Conversation`."""
+        self.create_task(self._leg.note(text), "note")
 
     def _begin(self, kind: str, number: int, line: str, *, ask_for_line: bool) -> None:
         self._said += 1

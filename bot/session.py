@@ -18,6 +18,7 @@ from bot.events import (
     AskTwilio,
     CallEnded,
     CallLives,
+    CallPerson,
     CloseStream,
     ConnectBot,
     DialPerson,
@@ -29,20 +30,25 @@ from bot.events import (
     HangUpFailed,
     ImpossibleEvent,
     ListenAgain,
+    MeetPerson,
+    PersonCalled,
+    PersonNotCalled,
     RedirectAccepted,
     RedirectFailed,
+    ReleasePerson,
     RenewModel,
     SayFarewell,
     SayGoodbye,
     StartTimer,
     TakeMessage,
+    TellBot,
     Timer,
     TimerFired,
 )
 from bot.law import standing_document, step
 from bot.ledger import Entry, Ledger, LedgerError, Role
 from bot.routing import Policy
-from bot.telephony import Ambiguous, CallGone, Telephony, TelephonyError
+from bot.telephony import Ambiguous, CallGone, NewCall, Telephony, TelephonyError
 from bot.timers import Timers
 
 LEDGER_SECONDS = 2.0
@@ -64,11 +70,26 @@ class Conversation(Protocol):
     def listen_again(self, advice: str) -> None:
         """Open the bot's ears again and tell it why."""
 
+    def tell(self, text: str) -> None:
+        """Let the bot know something, without making it speak."""
+
     def renew_model(self, renewal: int) -> None:
         """Let a new session of the model take over; report `ModelRenewed` or `ModelLost`."""
 
     def close(self) -> None:
         """Close the media socket from our side."""
+
+
+class Calling(Protocol):
+    """How the people of attended attempts are called, and told that they are not needed any more."""
+
+    def order(self, call: Call, attempt: int) -> NewCall:
+        """The call to the person of this attempt."""
+        ...
+
+    def release(self, call: Call, attempt: int) -> str:
+        """What they hear who are on the line for a caller who is not."""
+        ...
 
 
 class Session:
@@ -83,6 +104,7 @@ class Session:
         ledger: Ledger,
         telephony: Telephony,
         render: Callable[[Document, Call], str],
+        calling: Calling,
         clock: Callable[[], float],
         on_step: Callable[[Call, Call, Event], None],
         on_end: Callable[["Session"], None],
@@ -96,6 +118,7 @@ class Session:
             ledger: The record.
             telephony: Twilio's REST.
             render: A document as TwiML.
+            calling: How people are called while the bot has the caller.
             clock: Unix seconds.
             on_step: Told of each step that was made here: the call before and after it, and the event.
             on_end: Told once, when the call has ended.
@@ -109,6 +132,7 @@ class Session:
         self._ledger = ledger
         self._telephony = telephony
         self._render = render
+        self._calling = calling
         self._clock = clock
         self._on_step = on_step
         self._on_end = on_end
@@ -310,12 +334,18 @@ class Session:
         document: Document | None = None
         for effect in effects:
             match effect:
-                case DialPerson() | ConnectBot() | TakeMessage() | HangUp():
+                case DialPerson() | MeetPerson() | ConnectBot() | TakeMessage() | HangUp():
                     document = effect
                 case StartTimer(timer, number, seconds):
                     self._timers.start(timer, number, seconds)
                 case AskTwilio():
                     self._spawn(self._ask_twilio())
+                case CallPerson(attempt):
+                    self._spawn(self._call_person(attempt))
+                case ReleasePerson(attempt):
+                    self._spawn(self._release_person(attempt))
+                case TellBot(text):
+                    self._tell(lambda line, text=text: line.tell(text))
                 case SayGoodbye(handoff):
                     self._tell(lambda line, n=handoff: line.say_goodbye(n))
                 case SayFarewell(farewell):
@@ -366,6 +396,33 @@ class Session:
         if isinstance(document, HangUp):
             return HangUpFailed(at=self.now(), failure=failure)
         return RedirectFailed(at=self.now(), failure=failure, code=error.code)
+
+    async def _call_person(self, attempt: int) -> None:
+        """Call somebody who may take the call. Never twice for one attempt."""
+        try:
+            leg_sid = await self._telephony.call(self._calling.order(self.call, attempt))
+        except TelephonyError as error:
+            logger.error("Twilio did not confirm the call to a person: {}", error)
+            failure = Failure.UNKNOWN if isinstance(error, Ambiguous) else Failure.NOT_DONE
+            event = PersonNotCalled(at=self.now(), attempt=attempt, failure=failure, code=error.code)
+            await self._apply_and_order(event)
+        else:
+            await self._apply_and_order(PersonCalled(at=self.now(), attempt=attempt, leg_sid=leg_sid))
+
+    async def _release_person(self, attempt: int) -> None:
+        """End a ringing that nobody waits for; who has picked up is told."""
+        person = self.call.attempts[attempt - 1]
+        if person.leg_sid is None:
+            return
+        try:
+            if person.answered_at is None:
+                await self._telephony.hang_up(person.leg_sid)
+            else:
+                await self._telephony.redirect(person.leg_sid, self._calling.release(self.call, attempt))
+        except CallGone:
+            pass  # they have hung up themselves
+        except TelephonyError as error:
+            logger.error("Twilio did not confirm that a person is let go: {}", error)
 
     async def _ask_twilio(self) -> None:
         try:

@@ -14,6 +14,7 @@ from bot.carried import Carried
 from bot.events import ConnectBot, Document, Event, HandoffRequested, HangUp, RescueAsked, StreamStarted
 from bot.law import answer, answer_without_bot, standing_document
 from bot.ledger import Entry, Ledger, LedgerError
+from bot.people import People
 from bot.routing import Policy
 from bot.session import LEDGER_SECONDS, Session
 from bot.telephony import Telephony
@@ -271,6 +272,7 @@ class Switchboard:
             ledger=self.ledger,
             telephony=self._telephony,
             render=self._render,
+            calling=People(self.policy, self.addresses),
             clock=self._clock,
             on_step=self._observer.stepped if self._observer else lambda before, after, event: None,
             on_end=self._forget,

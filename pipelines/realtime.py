@@ -263,6 +263,15 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         self._context.add_message({"role": "user", "content": text})
         await self._create_response()
 
+    async def note(self, text: str) -> None:
+        """See `Leg`. In the session at once, and in the context, for a session that replaces this one."""
+        if self._context is not None:
+            self._context.add_message({"role": "developer", "content": text})
+        content = [events.ItemContent(type="input_text", text=text)]
+        item = events.ConversationItem(type="message", role="system", content=content)
+        self._messages_added_manually[item.id] = True
+        await self.send_client_event(events.ConversationItemCreateEvent(item=item))
+
     # --- the session -------------------------------------------------------------------------------
 
     async def _open(self) -> ModelSocket:

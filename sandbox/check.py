@@ -45,7 +45,16 @@ class Played:
     @property
     def redirects(self) -> list[Note]:
         """The orders to Twilio's REST that moved the call."""
-        return [note for note in self.of("rest", "redirect") if note.data["status"] == 200]
+        return [note for note in self._orders("redirect") if note.data["status"] == 200]
+
+    @property
+    def hang_ups(self) -> list[Note]:
+        """The orders to Twilio's REST that ended the call."""
+        return self._orders("hang up")
+
+    def _orders(self, what: str) -> list[Note]:
+        """Orders for the caller's own leg, not for those of people who were called."""
+        return [note for note in self.of("rest", what) if note.data["leg"] in (None, self.call.sid)]
 
     @property
     def goodbye_gaps(self) -> list[float]:
@@ -103,7 +112,7 @@ def _as_told(played: Played) -> list[str]:
         ("end", record["end"], then.end),
         ("attempts", told, [(a.number, a.outcome) for a in then.attempts]),
         ("redirects", len(played.redirects), then.redirects),
-        ("hang-ups", len(played.of("rest", "hang up")), then.hang_ups),
+        ("hang-ups", len(played.hang_ups), then.hang_ups),
     ]
     if not played.by_requests:
         pairs.append(("model sessions", len(played.sessions), then.sessions))

@@ -22,7 +22,10 @@ MAY_IMPORT = {
     "pipelines": set[str](),
     "sandbox": set[str](),
 }
-PURE = {"call", "events", "law", "transfer", "routing", "twiml", "briefing", "tokens", "playout", "rescue", "carried"}
+PURE = {
+    *("call", "events", "effects", "law", "transfer", "attended", "rescue", "triggers", "routing", "carried"),
+    *("twiml", "briefing", "phrases", "tokens", "playout"),
+}
 EFFECTS_AND_CLOCKS = {"asyncio", "datetime", "logging", "os", "pathlib", "random", "secrets", "socket", "time"}
 """What of the standard library a pure file has no use for: time and chance come to it as parameters."""
 

@@ -302,7 +302,7 @@ def test_a_file_can_use_what_stands_in_the_environment_file(tmp_path):
     )
     environ = NEEDED | {"HANDOFF_POLICY": str(tmp_path / "handoff.yaml")}
     policy = load_all(environ, tmp_path / ".env").policy
-    assert policy.targets["desk"].numbers[0].e164 == "+442079460101"
+    assert policy.targets["desk"].endpoints[0].address == "+442079460101"
 
 
 def test_a_policy_that_is_not_there_is_told_with_the_setting_that_names_it(tmp_path):
