@@ -1,4 +1,4 @@
-"""How people are called while the bot has the caller. It is the `bot.session.Calling` of every call."""
+"""How people are called while the bot has the caller. It is the `bot.orders.Calling` of every call."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -12,12 +12,11 @@ from typing import Any, Protocol
 
 from loguru import logger
 
+from bot import briefing
 from bot.call import Call, Phase
 from bot.carried import Carried
 from bot.events import (
     AskTwilio,
-    CallEnded,
-    CallLives,
     CallPerson,
     CloseStream,
     ConnectBot,
@@ -25,16 +24,10 @@ from bot.events import (
     Document,
     Effect,
     Event,
-    Failure,
     HangUp,
-    HangUpFailed,
     ImpossibleEvent,
     ListenAgain,
     MeetPerson,
-    PersonCalled,
-    PersonNotCalled,
-    RedirectAccepted,
-    RedirectFailed,
     ReleasePerson,
     RenewModel,
     SayFarewell,
@@ -47,15 +40,16 @@ from bot.events import (
 )
 from bot.law import standing_document, step
 from bot.ledger import Entry, Ledger, LedgerError, Role
+from bot.orders import Calling, Orders
 from bot.routing import Policy
-from bot.telephony import Ambiguous, CallGone, NewCall, Telephony, TelephonyError
+from bot.telephony import Telephony
 from bot.timers import Timers
 
 LEDGER_SECONDS = 2.0
 """The longest a step waits for the record, spool and all. Past it the call goes on without."""
 
-ENDED_STATUSES = {"completed", "busy", "failed", "no-answer", "canceled"}
-"""What Twilio calls a call that is over (Twilio: Call resource, `Status`)."""
+FOLLOW_SECONDS = 1.0
+"""How often a process whose bot has the caller looks whether another one has heard of the people who are called."""
 
 
 class Conversation(Protocol):
@@ -78,18 +72,6 @@ class Conversation(Protocol):
 
     def close(self) -> None:
         """Close the media socket from our side."""
-
-
-class Calling(Protocol):
-    """How the people of attended attempts are called, and told that they are not needed any more."""
-
-    def order(self, call: Call, attempt: int) -> NewCall:
-        """The call to the person of this attempt."""
-        ...
-
-    def release(self, call: Call, attempt: int) -> str:
-        """What they hear who are on the line for a caller who is not."""
-        ...
 
 
 class Session:
@@ -130,9 +112,8 @@ class Session:
         self._version = version
         self._policy = policy
         self._ledger = ledger
-        self._telephony = telephony
         self._render = render
-        self._calling = calling
+        self._orders = Orders(telephony, render, calling, clock)
         self._clock = clock
         self._on_step = on_step
         self._on_end = on_end
@@ -254,10 +235,37 @@ class Session:
             if self.call.phase is not before.phase:
                 logger.info("{} → {} ({})", before.phase, self.call.phase, type(event).__name__)
             document = self._perform(effects)
+        if self.call.phase is Phase.SEEKING and before.phase is not Phase.SEEKING and self.talks:
+            self._spawn(self._follow())
         if self.call.phase is Phase.ENDED and before.phase is not Phase.ENDED:
             self._timers.stop_all()
             self._on_end(self)
         return document
+
+    async def _follow(self) -> None:
+        """Give the bot here the orders that followed from what another process was told.
+
+        What a person presses reaches any process, but only the one that has the socket can have the caller told.
+        """
+        while self.call.phase is Phase.SEEKING and self.talks:
+            await asyncio.sleep(FOLLOW_SECONDS)
+            async with self._step_lock:
+                if self.call.phase is not Phase.SEEKING:
+                    return
+                try:
+                    async with asyncio.timeout(LEDGER_SECONDS):
+                        stored = await self._ledger.load(self.sid)
+                except (LedgerError, TimeoutError):
+                    continue
+                if stored is not None:
+                    self.catch_up(stored.call, stored.version, None)
+                match self.call.phase:
+                    case Phase.LEAVING:
+                        self._tell(lambda line: line.say_goodbye(len(self.call.handoffs)))
+                    case Phase.BOT:
+                        self._tell(lambda line: line.listen_again(briefing.nobody_came(self.call)))
+                    case _:
+                        pass
 
     async def _decide(self, event: Event) -> tuple[Effect, ...]:
         """Ask the law, and let the ledger decide whether this step is ours to make."""
@@ -339,11 +347,11 @@ class Session:
                 case StartTimer(timer, number, seconds):
                     self._timers.start(timer, number, seconds)
                 case AskTwilio():
-                    self._spawn(self._ask_twilio())
+                    self._spawn(self._report(self._orders.ask(self.sid)))
                 case CallPerson(attempt):
-                    self._spawn(self._call_person(attempt))
+                    self._spawn(self._report(self._orders.call_person(self.call, attempt)))
                 case ReleasePerson(attempt):
-                    self._spawn(self._release_person(attempt))
+                    self._spawn(self._report(self._orders.release_person(lambda: self.call, attempt)))
                 case TellBot(text):
                     self._tell(lambda line, text=text: line.tell(text))
                 case SayGoodbye(handoff):
@@ -371,68 +379,15 @@ class Session:
     def _timer_fired(self, timer: Timer, number: int) -> None:
         self.post(TimerFired(at=self.now(), timer=timer, number=number))
 
-    # --- orders to Twilio --------------------------------------------------------------------------
-
-    async def _order(self, document: Document) -> None:
-        """Deliver a document over REST. Its answer is one more fact."""
-        try:
-            if isinstance(document, HangUp):
-                if self.call.phase is Phase.CLOSING:  # the only phase in which a call may be ended
-                    await self._telephony.hang_up(self.sid)
-                return
-            await self._telephony.redirect(self.sid, self._render(document, self.call))
-        except TelephonyError as error:
-            logger.error("Twilio did not confirm {}: {}", type(document).__name__, error)
-            await self._apply_and_order(self._failed(document, error))
-        else:
-            await self._apply_and_order(RedirectAccepted(at=self.now()))
-
-    def _failed(self, document: Document, error: TelephonyError) -> Event:
-        failure = Failure.NOT_DONE
-        if isinstance(error, CallGone):
-            failure = Failure.GONE
-        elif isinstance(error, Ambiguous):
-            failure = Failure.UNKNOWN
-        if isinstance(document, HangUp):
-            return HangUpFailed(at=self.now(), failure=failure)
-        return RedirectFailed(at=self.now(), failure=failure, code=error.code)
-
-    async def _call_person(self, attempt: int) -> None:
-        """Call somebody who may take the call. Never twice for one attempt."""
-        try:
-            leg_sid = await self._telephony.call(self._calling.order(self.call, attempt))
-        except TelephonyError as error:
-            logger.error("Twilio did not confirm the call to a person: {}", error)
-            failure = Failure.UNKNOWN if isinstance(error, Ambiguous) else Failure.NOT_DONE
-            event = PersonNotCalled(at=self.now(), attempt=attempt, failure=failure, code=error.code)
+    async def _report(self, order: Awaitable[Event | None]) -> None:
+        """Carry out an order to Twilio. What comes of it is one more fact."""
+        event = await order
+        if event is not None:
             await self._apply_and_order(event)
-        else:
-            await self._apply_and_order(PersonCalled(at=self.now(), attempt=attempt, leg_sid=leg_sid))
 
-    async def _release_person(self, attempt: int) -> None:
-        """End a ringing that nobody waits for; who has picked up is told."""
-        person = self.call.attempts[attempt - 1]
-        if person.leg_sid is None:
-            return
-        try:
-            if person.answered_at is None:
-                await self._telephony.hang_up(person.leg_sid)
-            else:
-                await self._telephony.redirect(person.leg_sid, self._calling.release(self.call, attempt))
-        except CallGone:
-            pass  # they have hung up themselves
-        except TelephonyError as error:
-            logger.error("Twilio did not confirm that a person is let go: {}", error)
-
-    async def _ask_twilio(self) -> None:
-        try:
-            ended = await self._telephony.status(self.sid) in ENDED_STATUSES
-        except CallGone:
-            ended = True
-        except TelephonyError as error:
-            logger.warning("Twilio did not say whether the call lives: {}", error)
-            ended = False
-        await self._apply_and_order(CallEnded(at=self.now()) if ended else CallLives(at=self.now()))
+    def _order(self, document: Document) -> Coroutine[Any, Any, None]:
+        """Deliver a document over REST."""
+        return self._report(self._orders.deliver(lambda: self.call, document))
 
     async def _record(self, write: Callable[[], Awaitable[None]]) -> None:
         try:

@@ -65,6 +65,18 @@ class Played:
         ]
 
     @property
+    def answer_gaps(self) -> list[float]:
+        """For each turn of the caller's that the bot answered: how long that took. Seconds."""
+        begins = [note.at for note in self.of("bot", "speech started")]
+        ends = [note.at for note in self.of("caller", "falls silent")]
+        following = [*ends[1:], float("inf")]
+        answers = [
+            (end, min((at for at in begins if end <= at < until), default=None))
+            for end, until in zip(ends, following, strict=True)
+        ]
+        return [at - end for end, at in answers if at is not None]
+
+    @property
     def truncation_errors(self) -> list[int]:
         """For each interruption: by how much the model was told wrong what was heard. Milliseconds."""
         told = [note.data["audio_end_ms"] for note in self.of("model", "truncated")]
@@ -134,6 +146,8 @@ def _on_time(played: Played) -> list[str]:
     if not played.story.then.without_goodbye:
         late = [gap for gap in played.goodbye_gaps if gap > REDIRECT_SECONDS]
         found += [f"a redirect came {gap * 1000:.0f} ms after the goodbye" for gap in late]
+    if played.call.called:  # people were called while the bot had the caller
+        found += [f"the bot left the caller {gap:.1f} s without an answer" for gap in played.answer_gaps if gap > 1.0]
     wrong = [ms for ms in played.truncation_errors if abs(ms) > TRUNCATION_MS]
     found += [f"what was heard at a barge-in was told wrong by {ms} ms" for ms in wrong]
     return found
