@@ -16,6 +16,7 @@ from bot.conversation import Conversation
 from bot.events import ImpossibleEvent, StreamEnded, StreamStarted
 from bot.ledger import Ledger
 from bot.metrics import Metrics
+from bot.outbox import Outbox
 from bot.routing import Policy
 from bot.session import Session
 from bot.settings import Configuration, Settings
@@ -153,14 +154,21 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         admission=admission,
         observer=metrics,
         on_stream_expected=anteroom.prepare,
+        tells=settings.webhook_url is not None,
     )
-    sweeping = asyncio.create_task(Sweeper(switchboard, telephony).run())
+    working = [asyncio.create_task(Sweeper(switchboard, telephony).run())]
+    if settings.webhook_url is not None and settings.webhook_secret is not None:
+        secret = settings.webhook_secret.get_secret_value()
+        outbox = Outbox(ledger, settings.webhook_url, secret, clock=switchboard.now)
+        working.append(asyncio.create_task(outbox.run()))
     try:
         yield Line(
             settings, configuration.policy, configuration.pipeline, switchboard, tools, anteroom, admission, metrics
         )
     finally:
-        sweeping.cancel()
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
         await anteroom.close()
         await switchboard.close()
         await telephony.close()

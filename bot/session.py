@@ -40,6 +40,7 @@ from bot.events import (
 )
 from bot.law import standing_document, step
 from bot.ledger import Entry, Ledger, LedgerError, Role
+from bot.notices import notices
 from bot.orders import Calling, Orders
 from bot.routing import Policy
 from bot.telephony import Telephony
@@ -90,6 +91,7 @@ class Session:
         clock: Callable[[], float],
         on_step: Callable[[Call, Call, Event], None],
         on_end: Callable[["Session"], None],
+        tells: bool = False,
     ) -> None:
         """Take a call as the ledger has it.
 
@@ -104,6 +106,7 @@ class Session:
             clock: Unix seconds.
             on_step: Told of each step that was made here: the call before and after it, and the event.
             on_end: Told once, when the call has ended.
+            tells: Whether the operator's own systems are told of what happens.
         """
         self.call = call
         self.messages: list[Any] = []
@@ -117,6 +120,7 @@ class Session:
         self._clock = clock
         self._on_step = on_step
         self._on_end = on_end
+        self._tells = tells
         self._not_kept: list[Event] = []
         """Facts that the record may not have when another process goes on with the call: those in the spool, and those
         that were not taken at all. To tell them twice changes nothing."""
@@ -310,7 +314,8 @@ class Session:
 
     async def _keep(self, call: Call, event: Event) -> bool:
         """Write a step; where another process (or a late write of ours) was first, take the call as it is now."""
-        entry = Entry.of(event, call, call != self.call)
+        told = notices(self.call, call) if self._tells else ()
+        entry = Entry.of(event, call, call != self.call, told)
         if not entry.changed:
             await self._ledger.note(self.sid, entry)
             return True

@@ -14,6 +14,7 @@ from bot.carried import Carried
 from bot.events import ConnectBot, Document, Event, HandoffRequested, HangUp, RescueAsked, StreamStarted
 from bot.law import answer, answer_without_bot, standing_document
 from bot.ledger import Entry, Ledger, LedgerError
+from bot.notices import notices
 from bot.people import People
 from bot.routing import Policy
 from bot.session import LEDGER_SECONDS, Session
@@ -48,6 +49,7 @@ class Switchboard:
         observer: Observer | None = None,
         on_stream_expected: Callable[[str, int], None] = lambda sid, leg: None,
         clock: Callable[[], float] = time.time,
+        tells: bool = False,
     ) -> None:
         """Compose it.
 
@@ -62,6 +64,7 @@ class Switchboard:
             observer: Told of what happens to calls.
             on_stream_expected: Told of the CallSid and leg of a stream that Twilio is about to open.
             clock: Unix seconds.
+            tells: Whether the operator's own systems are told of what happens.
         """
         self.policy = policy
         self.ledger = ledger
@@ -73,6 +76,7 @@ class Switchboard:
         self._observer = observer
         self._on_stream_expected = on_stream_expected
         self._clock = clock
+        self._tells = tells
         self._sessions: dict[str, Session] = {}
         self._finding = asyncio.Lock()
         self.draining = False
@@ -249,7 +253,8 @@ class Switchboard:
             self._observer.began(call)
         try:
             async with asyncio.timeout(LEDGER_SECONDS):
-                await self.ledger.add(call, Entry(call.started_at, "CallAnswered", {}, call.phase, True))
+                told = notices(None, call) if self._tells else ()
+                await self.ledger.add(call, Entry(call.started_at, "CallAnswered", {}, call.phase, True, notices=told))
         except (LedgerError, TimeoutError) as error:
             logger.error("the record is not kept, the call goes on: {!r}", error)
         document = session.begin(effects)
@@ -276,6 +281,7 @@ class Switchboard:
             clock=self._clock,
             on_step=self._observer.stepped if self._observer else lambda before, after, event: None,
             on_end=self._forget,
+            tells=self._tells,
         )
         if call.phase is not Phase.ENDED:
             self._sessions[call.sid] = session

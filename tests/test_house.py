@@ -24,7 +24,7 @@ MAY_IMPORT = {
 }
 PURE = {
     *("call", "events", "effects", "law", "transfer", "attended", "rescue", "triggers", "routing", "carried"),
-    *("twiml", "briefing", "phrases", "tokens", "playout"),
+    *("twiml", "briefing", "phrases", "notices", "tokens", "playout"),
 }
 EFFECTS_AND_CLOCKS = {"asyncio", "datetime", "logging", "os", "pathlib", "random", "secrets", "socket", "time"}
 """What of the standard library a pure file has no use for: time and chance come to it as parameters."""
