@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator
 
 from bot.hours import DAYS, MINUTES, Hours, Span, is_holiday
-from pipelines.section import Section
 from pipelines.problems import guess, listed, refusal
+from pipelines.section import Section
 
 _EXAMPLE = "e.g. `mon-fri: 09:00-18:00`, or `sat: [09:00-12:00, 13:00-16:00]`"
 

@@ -7,8 +7,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from bot.routing import Phrase, Triggers
 from bot.triggers import plain
-from pipelines.section import Section
 from pipelines.problems import guess, listed, refusal
+from pipelines.section import Section
 
 
 def _reference(key: str, info: ValidationInfo) -> str:
