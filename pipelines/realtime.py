@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from loguru import logger
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
@@ -32,7 +32,7 @@ from pydantic import ValidationError
 
 from pipelines.codecs import Codec, Mulaw, Pcm
 from pipelines.legs import FIRST_SIGN_SECONDS, PROGRESS_SECONDS, Earpiece
-from pipelines.model_socket import ModelSocket
+from pipelines.model_socket import PASSED_ON, ModelSocket
 from pipelines.realtime_config import RealtimeConfig
 from pipelines.session_properties import session_properties
 from pipelines.sign_of_life import SignOfLife
@@ -43,25 +43,6 @@ HEARD_TOLERANCE_MS = 20
 
 KEPT_UNTIL_READY = 250
 """How many pieces of the caller's audio wait for a session that is not ready: 5 s."""
-
-PASSED_ON = frozenset(
-    {
-        "session.created",
-        "session.updated",
-        "response.created",
-        "response.output_audio.delta",
-        "conversation.item.added",
-        "conversation.item.input_audio_transcription.completed",
-        "conversation.item.retrieved",
-        "response.done",
-        "input_audio_buffer.speech_started",
-        "input_audio_buffer.speech_stopped",
-        "response.output_text.delta",
-        "response.function_call_arguments.done",
-        "error",
-    }
-)
-"""The events that Pipecat's service acts on, but for those that nobody reads and those that are handled on arrival."""
 
 AHEAD_SECONDS = 300.0
 """How long before its end a session is near it."""
@@ -255,22 +236,20 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
     async def write(self, text: str) -> None:
         """See `Leg`. As the user's words, where an appended message would be the system's."""
         await self._ready.wait()
-        content = [events.ItemContent(type="input_text", text=text)]
-        item = events.ConversationItem(type="message", role="user", content=content)
-        self._messages_added_manually[item.id] = True
-        await self.send_client_event(events.ConversationItemCreateEvent(item=item))
-        assert self._context is not None  # noqa: S101 - the greeting came with it
-        self._context.add_message({"role": "user", "content": text})
+        await self._add("user", text)
         await self._create_response()
 
     async def note(self, text: str) -> None:
-        """See `Leg`. In the session at once, and in the context, for a session that replaces this one."""
-        if self._context is not None:
-            self._context.add_message({"role": "developer", "content": text})
+        """See `Leg`. In the context too, for a session that replaces this one."""
+        await self._add("system", text)
+
+    async def _add(self, role: Literal["user", "system"], text: str) -> None:
         content = [events.ItemContent(type="input_text", text=text)]
-        item = events.ConversationItem(type="message", role="system", content=content)
+        item = events.ConversationItem(type="message", role=role, content=content)
         self._messages_added_manually[item.id] = True
         await self.send_client_event(events.ConversationItemCreateEvent(item=item))
+        if self._context is not None:  # the greeting comes with it
+            self._context.add_message({"role": role, "content": text})
 
     # --- the session -------------------------------------------------------------------------------
 

@@ -146,7 +146,7 @@ async def looks_for_the_manager(wire: LocalWire, session: Session) -> None:
     """A bot that keeps the caller while the manager is called."""
     listening = asyncio.create_task(wire.receive(lambda message: None))
     await session.apply(HandoffRequested(at=session.now(), target="manager", reason="a test", by=By.MODEL))
-    while session.call.phase is Phase.SEEKING:
+    while session.call.phase is Phase.SEEKING and not wire.stopped:
         await asyncio.sleep(0.01)
     if session.call.phase is Phase.LEAVING:
         await session.apply(GoodbyeHeard(at=session.now(), handoff=1))
