@@ -4,7 +4,7 @@ UV := uv==0.13.9
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test chaos lint bench serve docs lock clean
+.PHONY: help demo test evals chaos lint bench serve docs lock clean
 help:                ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-7s %s\n", $$1, $$2 }' Makefile
 
@@ -16,6 +16,9 @@ chaos: $(VENV)/.ready ## calls on which things break: CALLS=100 SEED=7 ONLY=7-12
 
 test: $(VENV)/.ready ## the whole test suite
 	@$(RUN) -m pytest -q
+
+evals: $(VENV)/.ready ## how the bot behaves, offline; with real models: python -m evals PIPELINE … --repeat 5
+	@$(RUN) -m evals --offline $(ARGS)
 
 lint: $(VENV)/.ready ## style and types
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/pyright

@@ -25,33 +25,37 @@ class _Waiting:
 class Anteroom:
     """Opens sessions ahead, and drops those that nobody came for."""
 
-    def __init__(self, build: Callable[[], Leg], *, places: int) -> None:
+    def __init__(self, *, places: int) -> None:
         """Open it.
 
         Args:
-            build: Makes a leg.
             places: How many may wait at once. Beyond, a session is opened when its stream starts.
         """
-        self._build = build
         self._places = places
         self._waiting: dict[Key, _Waiting] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
-    def prepare(self, sid: str, number: int) -> None:
-        """A stream of this call is about to open: open its session."""
+    def prepare(self, sid: str, number: int, build: Callable[[], Leg]) -> None:
+        """A stream of this call is about to open: open its session.
+
+        Args:
+            sid: The CallSid.
+            number: The stream's number.
+            build: Makes a leg.
+        """
         key = (sid, number)
         if key in self._waiting or len(self._waiting) >= self._places:
             return
-        leg = self._build()
+        leg = build()
         opening = asyncio.create_task(self._open(leg))
         timeout = asyncio.get_running_loop().call_later(WAIT_SECONDS, self.drop, sid, number)
         self._waiting[key] = _Waiting(leg, opening, timeout)
 
-    def take(self, sid: str, number: int) -> Leg:
+    def take(self, sid: str, number: int, build: Callable[[], Leg]) -> Leg:
         """The leg for a stream that has started: the one that waits for it, open or opening, or a new one."""
         waiting = self._waiting.pop((sid, number), None)
         if waiting is None:
-            return self._build()
+            return build()
         waiting.timeout.cancel()
         return waiting.leg
 

@@ -34,6 +34,12 @@ def for_renewed_bot(being_said: str) -> str:
     return f'{FOR_RENEWED_BOT} They are still hearing you say: "{being_said}"' if being_said else FOR_RENEWED_BOT
 
 
+def for_changed_bot(language: str | None) -> str:
+    """The instruction with which the bot goes on after a change of its language, its voice or its settings."""
+    spoken = f" in the language with the ISO 639-1 code `{language}`" if language else ""
+    return f"It is changed. Go on with the conversation now{spoken}: answer what the caller said last."
+
+
 def tried_in_vain(call: Call) -> list[Attempt]:
     """The attempts of the latest hand-off, in order."""
     return [attempt for attempt in call.attempts if attempt.handoff == len(call.handoffs) > 0]

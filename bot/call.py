@@ -139,6 +139,9 @@ class Rung(StrEnum):
     NEW_SESSION = "new_session"
     """A new session of the model went on with the conversation."""
 
+    ANOTHER_MODEL = "another_model"
+    """The next pipeline of `fallback` went on with the conversation."""
+
     PERSON = "person"
     """The caller was redirected to the failsafe target."""
 
@@ -264,8 +267,14 @@ class Call:
     farewells: int = 0
     """How often the bot has begun to say its last words."""
 
+    change: str = ""
+    """What the model has changed in mid-call, by its name in the pipeline: language, voice, settings. Empty: none."""
+
+    model: int = 0
+    """Which pipeline talks: 0 is the one that calls begin with, then those of its `fallback`, in order."""
+
     renewals: int = 0
-    """How often the model's session broke and a new one was opened."""
+    """How often the model broke and a new session, or another model, was to go on."""
 
     renewing: bool = False
     """The latest renewal is under way."""

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 from loguru import logger
-from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import ErrorFrame, LLMRunFrame
 from pipecat.observers.base_observer import BaseObserver
 from pipecat.pipeline.pipeline import Pipeline
@@ -20,6 +19,7 @@ from pipecat.processors.aggregators.llm_response_universal import (
     LLMContextAggregatorPair,
     UserTurnMessageAddedMessage,
 )
+from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
 from bot import briefing
@@ -28,11 +28,13 @@ from bot.events import ModelRenewed
 from bot.handoff import HandoffProcessor
 from bot.listening import Listening
 from bot.media import SAMPLE_RATE, TwilioTransport
+from bot.reception import Reception
 from bot.routing import Policy
 from bot.session import Session
 from bot.watch import ModelWatch
 from bot.wire import Wire
 from pipelines import Leg, PipelineConfig
+from pipelines.slot import Slot
 
 RENEW_AGAIN_SECONDS = 0.5
 """How long after a new session of the model could not be had it is tried once more."""
@@ -47,10 +49,8 @@ class Conversation:
         stream_sid: str,
         session: Session,
         *,
-        policy: Policy,
-        pipeline: PipelineConfig,
+        reception: Reception,
         leg: Leg,
-        tools: ToolsSchema,
         observers: Sequence[BaseObserver] = (),
     ) -> None:
         """Build the pipeline; `run` starts it.
@@ -59,17 +59,19 @@ class Conversation:
             wire: The accepted socket, whose `start` has been read.
             stream_sid: The stream's SID.
             session: The call's session, in which this leg's stream has started.
-            policy: The operator's rules.
-            pipeline: The model leg's settings.
-            leg: The model.
-            tools: What it may call.
+            reception: The pipelines of the number that was called, and the operator's rules.
+            leg: The model, of the pipeline that the call is at.
             observers: Pipecat's, who see every frame that is pushed.
         """
+        policy, model = reception.policy, reception.known(session.call.model)
+        pipeline = reception.pipelines[model]
         self._wire = wire
         self._session = session
         self._leg_number = session.call.leg
         self._goodbyes: set[int] = set()
         self._closing: asyncio.Task[None] | None = None
+        self._renewing: asyncio.Task[None] | None = None
+        self._reception = reception
         self._leg = leg
         self._filler = pipeline.filler_audio
         self._transport = TwilioTransport(
@@ -88,28 +90,21 @@ class Conversation:
             goodbye_line=policy.goodbye_line,
             barge_in=policy.goodbye_barge_in,
             listening=self._listening,
+            changes=pipeline.named_changes,
         )
-        self._context = LLMContext(_opening(session, policy, pipeline), tools)
-        user_turn, assistant_turn = LLMContextAggregatorPair(
-            self._context,
-            user_params=leg.user_turns,
-        )
+        self._context = LLMContext(_opening(session, policy, pipeline), reception.tools[model])
+        front, back = self._around(leg)
+        self._places: tuple[Slot, Slot] | None = None
+        if len(reception.pipelines) > 1:  # others may take the leg's place
+            self._places = Slot(front), Slot(back)
+            front, back = [self._places[0]], [self._places[1]]
         self._worker = PipelineWorker(
-            Pipeline(
-                [
-                    self._transport.input(),
-                    *self._leg.ears,
-                    user_turn,
-                    *self._leg.stages,
-                    self._handoff,
-                    self._transport.output(),
-                    assistant_turn,
-                ]
-            ),
+            Pipeline([self._transport.input(), *front, self._handoff, self._transport.output(), *back]),
             params=PipelineParams(
                 audio_in_sample_rate=SAMPLE_RATE,
                 audio_out_sample_rate=SAMPLE_RATE,
-                enable_usage_metrics=leg.takes_frames,  # the others count their tokens themselves
+                # A leg without frames counts its tokens itself.
+                enable_usage_metrics=leg.takes_frames or self._places is not None,
             ),
             cancel_on_idle_timeout=False,  # a silent caller is not hung up on
             idle_timeout_secs=None,
@@ -124,7 +119,14 @@ class Conversation:
             silent=lambda: not self._transport.output().playing,
             most_tokens=policy.bot_tokens,
         )
-        self._listen_to(user_turn, assistant_turn)
+        self._listen_to_errors()
+
+    def _around(self, leg: Leg) -> tuple[list[FrameProcessor], list[FrameProcessor]]:
+        """The processors of a leg with the turns of caller and bot, before and behind the output."""
+        pair = LLMContextAggregatorPair(self._context, user_params=leg.user_turns)
+        self._user_turn, self._assistant_turn = pair
+        self._listen_to(self._user_turn, self._assistant_turn)
+        return [*leg.ears, self._user_turn, *leg.stages], [self._assistant_turn]
 
     async def run(self) -> None:
         """Talk until the stream ends, from whichever side."""
@@ -183,16 +185,14 @@ class Conversation:
         line.finish()
 
     async def _renew(self, renewal: int) -> None:
-        line = self._transport.output()
-        being_said = f"{line.being_said} {self._leg.unspoken.strip()}".strip()
-        instruction = briefing.for_renewed_bot(being_said)
+        instruction = self._how_to_go_on()
         self._fill()
-        has_spoken = any(isinstance(m, dict) and m.get("role") == "assistant" for m in self._context.get_messages())
         failure: Exception | None = None
-        for pause in (0.0, RENEW_AGAIN_SECONDS):
+        again = () if self._places else (RENEW_AGAIN_SECONDS,)  # where another model can come, it comes at once
+        for pause in (0.0, *again):
             await asyncio.sleep(pause)
             try:
-                await self._leg.renew(instruction if has_spoken or being_said else "")
+                await self._leg.renew(instruction)
             except Exception as error:
                 failure = error
             else:
@@ -201,6 +201,76 @@ class Conversation:
                 return
         if failure is not None:
             self._watch.failed(failure)
+
+    def _how_to_go_on(self) -> str:
+        """The instruction for whoever takes over from the model; empty where the bot has said nothing yet."""
+        being_said = f"{self._transport.output().being_said} {self._leg.unspoken.strip()}".strip()
+        has_spoken = any(isinstance(m, dict) and m.get("role") == "assistant" for m in self._context.get_messages())
+        return briefing.for_renewed_bot(being_said) if has_spoken or being_said else ""
+
+    def adjust(self, change: str) -> None:
+        """See the protocol. What the model is saying now it says to its end."""
+        self._handoff.when_it_pauses(lambda: self._adjust(change))
+
+    async def _adjust(self, change: str) -> None:
+        model = self._reception.known(self._session.call.model)
+        config = self._reception.pipelines[model].changed(change)
+        try:
+            await self._leg.adjust(config, briefing.for_changed_bot(config.language))
+        except Exception as error:
+            self._watch.failed(error)
+
+    def change_model(self, model: int, renewal: int) -> None:
+        """See the protocol. The caller hears a word meanwhile."""
+        if self._renewing is not None:
+            self._renewing.cancel()  # what it finds out is of no interest any more
+        self._renewing = asyncio.create_task(self._change(model, renewal))
+
+    async def _change(self, model: int, renewal: int) -> None:
+        instruction = self._how_to_go_on()
+        self._fill()
+        before, leg = self._leg, self._reception.build(model, self._session.call.change)
+        try:
+            await leg.open()
+            await self._put_in_place(model, leg, instruction)
+        except Exception as error:
+            await leg.close()
+            self._watch.failed(error)
+            return
+        logger.warning("another model has taken over: pipeline {} of {}", model + 1, len(self._reception.pipelines))
+        self._session.post(ModelRenewed(at=self._session.now(), renewal=renewal))
+        await before.close()
+
+    async def _put_in_place(self, model: int, leg: Leg, instruction: str) -> None:
+        """Let a leg and turns of its own take the place of those before, on the same conversation."""
+        if self._places is None:
+            raise OSError("no other pipeline is named in `fallback`")
+        front, back = self._places
+        await self._end_turns()
+        if instruction:
+            self._context.add_message({"role": "developer", "content": instruction})
+        self._context.set_tools(self._reception.tools[self._reception.known(model)])
+        leg.speak_to(self._transport.output())
+        before, behind = self._around(leg)
+        self._leg = leg
+        self._transport.input().hear_with(None if leg.takes_frames else leg.hear)
+        await back.refill(behind)
+        await front.refill(before)
+        self._handoff.use(leg)
+        self._watch.renewed(leg)
+        await front.queue_frame(LLMRunFrame())
+
+    async def _end_turns(self) -> None:
+        """What was said last joins the conversation and the record, finished or not."""
+        now = self._session.now()
+        if text := self._user_turn.aggregation_string().strip():
+            await self._user_turn.reset()
+            self._context.add_message({"role": "user", "content": text})
+            self._session.add_line("caller", text, now)
+        if text := self._assistant_turn.aggregation_string().strip():
+            await self._assistant_turn.reset()
+            self._context.add_message({"role": "assistant", "content": text})
+            self._session.add_line("bot", text, now)
 
     def close(self) -> None:
         """Straight at the socket: the pipeline may be what does not answer any more."""
@@ -212,12 +282,13 @@ class Conversation:
 
     # --- what is heard and said ---------------------------------------------------------------------
 
-    def _listen_to(self, user_turn: Any, assistant_turn: Any) -> None:
-        """Subscribe to the pipeline's own events."""
-
+    def _listen_to_errors(self) -> None:
         @self._worker.event_handler("on_pipeline_error")
         async def on_pipeline_error(_: Any, frame: ErrorFrame) -> None:
             self._watch.error(frame)
+
+    def _listen_to(self, user_turn: Any, assistant_turn: Any) -> None:
+        """Subscribe to the events of both sides' turns."""
 
         @user_turn.event_handler("on_user_turn_message_added")
         async def on_user_turn_message_added(_: Any, message: UserTurnMessageAddedMessage) -> None:

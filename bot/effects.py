@@ -14,7 +14,7 @@ class Timer(StrEnum):
     REDIRECT = "redirect"
     HANG_UP = "hang_up"
     RENEWAL = "renewal"
-    """A new session of the model takes too long."""
+    """A new session of the model, or another model, takes too long."""
 
     PERSON = "person"
     """A person who is called while the bot has the caller takes too long. The number is the attempt's."""
@@ -107,6 +107,23 @@ class RenewModel:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeModel:
+    """Let another pipeline take over, which goes on with the conversation."""
+
+    model: int
+    """Which one: see `Call.model`."""
+
+    renewal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Adjust:
+    """Let the bot go on as a change of its pipeline says."""
+
+    change: str
+
+
+@dataclass(frozen=True, slots=True)
 class CloseStream:
     """Close our own media socket: a hand-over that needs no REST request."""
 
@@ -135,6 +152,8 @@ Effect = (
     | CallPerson
     | ReleasePerson
     | RenewModel
+    | ChangeModel
+    | Adjust
     | CloseStream
     | StartTimer
     | AskTwilio

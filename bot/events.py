@@ -8,60 +8,26 @@ from enum import StrEnum
 
 from bot.call import By, Call
 from bot.effects import (
+    Adjust as Adjust,
     AskTwilio as AskTwilio,
-)
-from bot.effects import (
     CallPerson as CallPerson,
-)
-from bot.effects import (
+    ChangeModel as ChangeModel,
     CloseStream as CloseStream,
-)
-from bot.effects import (
     ConnectBot as ConnectBot,
-)
-from bot.effects import (
     DialPerson as DialPerson,
-)
-from bot.effects import (
     Document as Document,
-)
-from bot.effects import (
     Effect as Effect,
-)
-from bot.effects import (
     HangUp as HangUp,
-)
-from bot.effects import (
     ListenAgain as ListenAgain,
-)
-from bot.effects import (
     MeetPerson as MeetPerson,
-)
-from bot.effects import (
     ReleasePerson as ReleasePerson,
-)
-from bot.effects import (
     RenewModel as RenewModel,
-)
-from bot.effects import (
     SayFarewell as SayFarewell,
-)
-from bot.effects import (
     SayGoodbye as SayGoodbye,
-)
-from bot.effects import (
     StartTimer as StartTimer,
-)
-from bot.effects import (
     Step as Step,
-)
-from bot.effects import (
     TakeMessage as TakeMessage,
-)
-from bot.effects import (
     TellBot as TellBot,
-)
-from bot.effects import (
     Timer as Timer,
 )
 
@@ -126,6 +92,14 @@ class HandoffRequested(Event):
     by: By = By.MODEL
     wants: tuple[str, ...] = ()
     """Languages and skills that the person should have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeAsked(Event):
+    """The model wants to go on in another language, with another voice, or otherwise as the operator has foreseen."""
+
+    change: str
+    """Its name in the pipeline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -339,7 +313,7 @@ class ModelLost(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRenewed(Event):
-    """A new session of the model has taken over, with the conversation so far."""
+    """A new session of the model, or another model, has taken over, with the conversation so far."""
 
     renewal: int
     """Which one it was, from 1."""

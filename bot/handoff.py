@@ -4,8 +4,9 @@ It stands between the model and the output. There the model's function calls are
 the end of a response lands behind its last sample.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from pipecat.frames.frames import (
     Frame,
@@ -24,10 +25,12 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from bot.events import (
     CallerSpoke,
+    ChangeAsked,
     Event,
     FarewellHeard,
     GoodbyeHeard,
     GoodbyeInterrupted,
+    HandoffRequested,
     KeyPressed,
     StreamEnded,
     ToolEnded,
@@ -38,6 +41,7 @@ from bot.routing import BargeIn
 from bot.session import Session
 from bot.speech import mark_behind_audio
 from bot.tools import CALL_TOOLS, requested
+from pipelines.changes import Change
 from pipelines.legs import Leg
 
 
@@ -67,6 +71,7 @@ class HandoffProcessor(FrameProcessor):
         goodbye_line: str,
         barge_in: BargeIn,
         listening: Listening | None = None,
+        changes: Mapping[str, Change] | None = None,
     ) -> None:
         """Serve one conversation.
 
@@ -77,6 +82,7 @@ class HandoffProcessor(FrameProcessor):
             goodbye_line: What the bot says when the model hands off without a word.
             barge_in: What happens when the caller speaks during the goodbye.
             listening: Told of the caller's turns.
+            changes: What the model may change in mid-call, by name.
         """
         super().__init__()
         self._session = session
@@ -85,6 +91,8 @@ class HandoffProcessor(FrameProcessor):
         self._goodbye_line = goodbye_line
         self._barge_in = barge_in
         self._listening = listening
+        self._changes = changes or {}
+        self._at_pause: Callable[[], Coroutine[Any, Any, None]] | None = None
         self._words: _LastWords | None = None
         self._in_response = False
         self._spoke = False
@@ -136,15 +144,37 @@ class HandoffProcessor(FrameProcessor):
             if advice:
                 await self._leg.prompt(advice)
             await self._see_words_through()
+            self._pauses()
 
     def _calls_started(self, calls: Sequence[FunctionCallFromLLM]) -> None:
         for call in calls:
             arguments = call.arguments if isinstance(call.arguments, Mapping) else {}
             event = requested(call.function_name, arguments, self._session.now())
+            event = self._foreseen(event)
             if event is not None:
                 # The call is part of a response whose end is still to come. It can overtake that response's audio.
                 self._response_began()
                 self._post(event)
+
+    def _foreseen(self, event: Event | None) -> Event | None:
+        """As the operator's changes have it: none that they do not know, and the person who fits what was changed."""
+        if isinstance(event, ChangeAsked) and event.change not in self._changes:
+            return None
+        change = self._changes.get(self._session.call.change)
+        if isinstance(event, HandoffRequested) and change is not None and event.target is not None:
+            return replace(event, target=change.targets.get(event.target, event.target))
+        return event
+
+    def when_it_pauses(self, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do something when the model has finished what it is saying, or now if it is saying nothing."""
+        self._at_pause = act
+        if not self._in_response:
+            self._pauses()
+
+    def _pauses(self) -> None:
+        act, self._at_pause = self._at_pause, None
+        if act is not None:
+            self.create_task(act(), "at a pause")
 
     def _response_began(self) -> None:
         if not self._in_response:
@@ -169,6 +199,11 @@ class HandoffProcessor(FrameProcessor):
 
     def _post(self, event: Event) -> None:
         self._session.post(event)
+
+    def use(self, leg: Leg) -> None:
+        """Another model has taken over, and begins an answer of its own."""
+        self._leg = leg
+        self._in_response = self._spoke = False
 
     # --- orders → frames ---------------------------------------------------------------------------
 

@@ -31,14 +31,16 @@ from bot.attended import (
     seek,
     settle,
 )
-from bot.call import BOT_PHASES, By, Call, End, Phase, Rung, end_call, fall, over, waiting_person
+from bot.call import BOT_PHASES, By, Call, End, Phase, end_call, over, waiting_person
 from bot.events import (
+    Adjust,
     AskTwilio,
     Bridged,
     CallEnded,
     CallerSaid,
     CallerSpoke,
     CallLives,
+    ChangeAsked,
     CloseStream,
     ConnectBot,
     DialEnded,
@@ -71,7 +73,6 @@ from bot.events import (
     PersonRinging,
     RedirectAccepted,
     RedirectFailed,
-    RenewModel,
     RescueAsked,
     SayFarewell,
     SayGoodbye,
@@ -84,6 +85,7 @@ from bot.events import (
     TimerFired,
     ToolEnded,
 )
+from bot.lost_model import model_lost, model_renewed
 from bot.rescue import line_lost, rescue_asked
 from bot.routing import BargeIn, Policy, resolve
 from bot.transfer import (
@@ -111,12 +113,6 @@ HANG_UP_SECONDS = 3.0
 """How long Twilio may take to end the call before the hang-up is ordered again."""
 
 HANG_UP_TRIES = 3
-
-RENEWALS = 3
-"""How often in one call a new session of the model may take over. Then a person does."""
-
-RENEWAL_SECONDS = 4.0
-"""How long the caller is kept waiting for a new session. Then a person takes over."""
 
 
 def answer(sid: str, caller: str, called: str, at: float) -> Step:
@@ -242,6 +238,12 @@ def _handoff_requested(call: Call, event: HandoffRequested, policy: Policy) -> S
     return call, (SayGoodbye(n), StartTimer(Timer.GOODBYE, n, policy.goodbye_seconds))
 
 
+def _change_asked(call: Call, event: ChangeAsked, policy: Policy) -> Step:
+    if call.phase is not Phase.BOT or event.change == call.change:
+        return call, ()  # asked twice, or the caller is on the way to somebody
+    return replace(call, change=event.change), (Adjust(event.change),)
+
+
 def _goodbye_heard(call: Call, event: GoodbyeHeard, policy: Policy) -> Step:
     if event.handoff > len(call.handoffs):
         raise ImpossibleEvent(call, event)
@@ -320,28 +322,6 @@ def _by_mode(
     return handle
 
 
-def _model_lost(call: Call, event: ModelLost, policy: Policy) -> Step:
-    if call.phase is Phase.LEAVING:
-        return redirect(call, event, policy)  # the goodbye will not come
-    if call.phase in (Phase.BOT, Phase.SEEKING) and not (call.renewing or event.for_good) and call.renewals < RENEWALS:
-        n = call.renewals + 1
-        call = fall(replace(call, renewals=n, renewing=True), Rung.NEW_SESSION, event.at, event.fault)
-        return call, (RenewModel(n), StartTimer(Timer.RENEWAL, n, RENEWAL_SECONDS))
-    if call.phase not in (Phase.BOT, Phase.SEEKING, Phase.PARTING):
-        return call, ()
-    request = HandoffRequested(at=event.at, target=policy.failsafe, reason=event.reason, by=By.WATCH)
-    call = fall(replace(call, renewing=False), Rung.PERSON, event.at, event.fault)
-    return redirect(agree(call, request, policy), event, policy)
-
-
-def _model_renewed(call: Call, event: ModelRenewed, policy: Policy) -> Step:
-    if event.renewal > call.renewals:
-        raise ImpossibleEvent(call, event)
-    if event.renewal < call.renewals or not call.renewing:
-        return call, ()  # too late: the caller is on the way to a person
-    return replace(call, renewing=False), ()
-
-
 def _limit_reached(call: Call, event: LimitReached, policy: Policy) -> Step:
     if call.phase is not Phase.BOT:
         return call, ()
@@ -385,7 +365,7 @@ def _timer_fired(call: Call, event: TimerFired, policy: Policy) -> Step:
             heard = FarewellHeard(at=event.at, farewell=event.number)
             return _farewell_heard(call, heard, policy)
         case Timer.RENEWAL if call.renewing and event.number == call.renewals:
-            return _model_lost(call, ModelLost(at=event.at, reason="no new session of the model"), policy)
+            return model_lost(call, ModelLost(at=event.at, reason="no new session of the model"), policy)
         case Timer.PERSON:
             return person_overdue(call, event, policy)
         case Timer.LIMIT if call.phase in BOT_PHASES and event.number == call.leg:
@@ -409,6 +389,7 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     StreamStarted: _stream_started,
     StreamEnded: _stream_ended,
     HandoffRequested: _handoff_requested,
+    ChangeAsked: _change_asked,
     GoodbyeHeard: _goodbye_heard,
     GoodbyeInterrupted: _goodbye_interrupted,
     FarewellRequested: _farewell_requested,
@@ -418,8 +399,8 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     KeyPressed: _perhaps(triggers.key_pressed),
     LineSilent: _perhaps(triggers.line_silent),
     ToolEnded: _perhaps(triggers.tool_ended),
-    ModelLost: _model_lost,
-    ModelRenewed: _model_renewed,
+    ModelLost: model_lost,
+    ModelRenewed: model_renewed,
     LimitReached: _limit_reached,
     RescueAsked: rescue_asked,
     RedirectAccepted: redirect_accepted,

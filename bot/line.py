@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from fastapi import WebSocket
 from loguru import logger
-from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.observers.base_observer import BaseObserver
 
 from bot.admission import Admission, Limits
 from bot.anteroom import Anteroom
+from bot.call import Call
 from bot.conversation import Conversation
 from bot.events import ImpossibleEvent, StreamEnded, StreamStarted
 from bot.ledger import Ledger
 from bot.metrics import Metrics
 from bot.outbox import Outbox
-from bot.routing import Policy
+from bot.reception import Receptions
 from bot.session import Session
 from bot.settings import Configuration, Settings
 from bot.start import Start
@@ -25,11 +25,8 @@ from bot.sweeper import Sweeper
 from bot.switchboard import Switchboard
 from bot.telephony import Telephony, TwilioTelephony
 from bot.tokens import Seal, StreamTokens
-from bot.tools import call_tools
 from bot.twiml import Addresses
 from bot.wire import Wire, wire_of
-from pipelines import Credentials, Leg, PipelineConfig, build_leg
-from pipelines.toolbox import business_tools
 
 PREPARED_AT_ONCE = 50
 """How many model sessions may be open for streams that have not started. A call takes one for a second at most."""
@@ -40,10 +37,8 @@ class Line:
     """What every call of this process shares."""
 
     settings: Settings
-    policy: Policy
-    pipeline: PipelineConfig
+    receptions: Receptions
     switchboard: Switchboard
-    tools: ToolsSchema
     anteroom: Anteroom
     admission: Admission
     metrics: Metrics
@@ -96,16 +91,15 @@ class Line:
             observers: Pipecat's, who see every frame of the conversation.
             begun: Told of the conversation before it runs.
         """
-        leg = session.call.leg
+        call, leg = session.call, session.call.leg
+        reception = self.receptions.of(session.call.called)
         try:
             conversation = Conversation(
                 wire,
                 stream_sid,
                 session,
-                policy=self.policy,
-                pipeline=self.pipeline,
-                leg=self.anteroom.take(session.sid, leg),
-                tools=self.tools,
+                reception=reception,
+                leg=self.anteroom.take(session.sid, leg, lambda: reception.build(call.model, call.change)),
                 observers=observers,
             )
             begun(conversation)
@@ -134,18 +128,17 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         api_key=api_key,
         api_url=settings.twilio_api_url,
     )
-    tools = ToolsSchema([*call_tools(configuration.policy), *business_tools(configuration.pipeline)])
-    credentials = Credentials(configuration.environ, settings.openai_realtime_url)
+    receptions = Receptions(configuration)
+    anteroom = Anteroom(places=PREPARED_AT_ONCE)
 
-    def build() -> Leg:
-        return build_leg(configuration.pipeline, credentials, tools)
+    def expect_stream(call: Call) -> None:
+        anteroom.prepare(call.sid, call.leg, lambda: receptions.of(call.called).build(call.model, call.change))
 
-    anteroom = Anteroom(build, places=PREPARED_AT_ONCE)
     limits = Limits(settings.max_calls, settings.max_calls_together, settings.max_calls_per_caller, settings.outage)
     admission = Admission(ledger, limits)
     metrics = Metrics(live=lambda phase: switchboard.live_in(phase), spooled=lambda: ledger.spooled)
     switchboard = Switchboard(
-        policy=configuration.policy,
+        policy=lambda called: receptions.of(called).policy,
         ledger=ledger,
         telephony=telephony,
         addresses=Addresses(settings.public_url),
@@ -153,7 +146,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         seal=Seal.from_auth_token(auth_token, "callback"),
         admission=admission,
         observer=metrics,
-        on_stream_expected=anteroom.prepare,
+        on_stream_expected=expect_stream,
         tells=settings.webhook_url is not None,
     )
     working = [asyncio.create_task(Sweeper(switchboard, telephony).run())]
@@ -162,9 +155,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         outbox = Outbox(ledger, settings.webhook_url, secret, clock=switchboard.now)
         working.append(asyncio.create_task(outbox.run()))
     try:
-        yield Line(
-            settings, configuration.policy, configuration.pipeline, switchboard, tools, anteroom, admission, metrics
-        )
+        yield Line(settings, receptions, switchboard, anteroom, admission, metrics)
     finally:
         for task in working:
             task.cancel()

@@ -116,6 +116,10 @@ class TwilioInput(FrameProcessor):
         self._news: asyncio.Queue[str | bytes | Frame | None] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
 
+    def hear_with(self, hear: Callable[[str], None] | None) -> None:
+        """Give the caller's audio to somebody else from now on; see the constructor."""
+        self._hear = hear
+
     async def setup(self, setup: FrameProcessorSetup) -> None:
         """Tell the serializer the pipeline's sample rate, without which it drops all audio."""
         await super().setup(setup)

@@ -246,6 +246,9 @@ class Policy:
     bot_seconds: int = 3600
     """How long after its beginning a call may be with the bot; then the failsafe target takes it. Seconds."""
 
+    other_models: int = 0
+    """How many pipelines can take over in mid-call when the model is gone (`fallback` in the pipeline's file)."""
+
     bot_tokens: int | None = None
     """How many tokens of the model one stream may use; then the failsafe target takes the call. None: any number."""
 

@@ -16,8 +16,10 @@ from bot import briefing
 from bot.call import Call, Phase
 from bot.carried import Carried
 from bot.events import (
+    Adjust,
     AskTwilio,
     CallPerson,
+    ChangeModel,
     CloseStream,
     ConnectBot,
     DialPerson,
@@ -70,6 +72,12 @@ class Conversation(Protocol):
 
     def renew_model(self, renewal: int) -> None:
         """Let a new session of the model take over; report `ModelRenewed` or `ModelLost`."""
+
+    def adjust(self, change: str) -> None:
+        """Go on in another language, with another voice, or otherwise as a change of the pipeline says."""
+
+    def change_model(self, model: int, renewal: int) -> None:
+        """Let another pipeline take over; report `ModelRenewed` or `ModelLost`."""
 
     def close(self) -> None:
         """Close the media socket from our side."""
@@ -367,6 +375,10 @@ class Session:
                     self._tell(lambda line, text=advice: line.listen_again(text))
                 case RenewModel(renewal):
                     self._tell(lambda line, n=renewal: line.renew_model(n))
+                case Adjust(change):
+                    self._tell(lambda line, name=change: line.adjust(name))
+                case ChangeModel(model, renewal):
+                    self._tell(lambda line, m=model, n=renewal: line.change_model(m, n))
                 case CloseStream():
                     self._tell(lambda line: line.close())
         return document

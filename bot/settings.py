@@ -1,8 +1,8 @@
 """What an operator sets: environment, hand-off policy, pipeline. Every mistake is told at once."""
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -22,9 +22,10 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from bot.database import is_postgresql
 from bot.environment import Environment, read_environment
+from bot.numbers_file import read_numbers
 from bot.policy_file import load_policy
 from bot.routing import Policy
-from bot.tools import END_CALL, HAND_OFF, TAKE_MESSAGE
+from bot.tools import CHANGE, END_CALL, HAND_OFF, TAKE_MESSAGE
 from pipelines.config import PipelineConfig
 from pipelines.load import load_chain
 from pipelines.problems import (
@@ -39,7 +40,7 @@ from pipelines.problems import (
 
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL")
 
-CALL_TOOLS = (HAND_OFF, TAKE_MESSAGE, END_CALL)
+CALL_TOOLS = (HAND_OFF, TAKE_MESSAGE, END_CALL, CHANGE)
 """Tools that every call has."""
 
 _T = TypeVar("_T")
@@ -197,6 +198,9 @@ class Settings(BaseModel):
     handoff_policy: Path = Path("handoff.yaml")
     """The file that says who takes the calls."""
 
+    numbers: Path | None = None
+    """A file that gives some of our numbers another pipeline or another policy. Without it, all have the same."""
+
     database_url: Annotated[str, AfterValidator(_database)] = "sqlite+aiosqlite:///putthrough.db"
     """The record of the calls, as SQLAlchemy writes a database: SQLite's file, or PostgreSQL for several processes."""
 
@@ -259,21 +263,37 @@ class Settings(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Answering:
+    """What answers on a number of ours."""
+
+    policy: Policy
+    pipelines: tuple[PipelineConfig, ...]
+    """The pipeline, and those that take over from it when its model is gone."""
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """Everything that an operator can set, checked."""
 
     settings: Settings
-    policy: Policy
-    pipelines: tuple[PipelineConfig, ...]
-    """The pipeline, and those that take over from it when its model is gone."""
+    answering: Answering
+    """What answers on every number that is not among `numbers`."""
+
+    numbers: Mapping[str, Answering]
+    """By called number, E.164: what answers there instead."""
 
     environ: Mapping[str, str] = field(repr=False)
     """Every variable, for the services of pipelines, whose keys have names of their own."""
 
     @property
+    def policy(self) -> Policy:
+        """The rules for every number that has none of its own."""
+        return self.answering.policy
+
+    @property
     def pipeline(self) -> PipelineConfig:
-        """The pipeline with which a call begins."""
-        return self.pipelines[0]
+        """The pipeline with which a call to such a number begins."""
+        return self.answering.pipelines[0]
 
 
 def load_settings(environ: Mapping[str, str] | None = None, env_file: str | Path | None = ".env") -> Settings:
@@ -306,11 +326,34 @@ def load_all(environ: Mapping[str, str] | None = None, env_file: str | Path | No
     problems: list[Problem] = []
     settings = _gather(problems, lambda: _settings(environment))
     several = is_postgresql(values.get("DATABASE_URL", ""))  # processes: any of them can take a caller back
-    policy = _gather(problems, lambda: load_policy(policy_path, values, rescue=several))
-    pipelines = _gather(problems, lambda: load_chain(pipeline_name, values, taken=CALL_TOOLS))
-    if settings is None or policy is None or pipelines is None:
-        raise ConfigurationError(sorted(problems, key=lambda problem: problem.where != "environment"))
-    return Configuration(settings, policy, pipelines, values)
+
+    def answering(policy_file: Path, pipeline: str) -> Answering | None:
+        policy = _gather(problems, lambda: load_policy(policy_file, values, rescue=several))
+        pipelines = _gather(problems, lambda: load_chain(pipeline, values, taken=CALL_TOOLS))
+        if policy is None or pipelines is None:
+            return None
+        problems.extend(_unknown_targets(policy, pipelines))
+        return Answering(replace(policy, other_models=len(pipelines) - 1), pipelines)
+
+    first = answering(policy_path, pipeline_name)
+    numbers: dict[str, Answering | None] = {}
+    if path := values.get("NUMBERS"):
+        for number, choice in (_gather(problems, lambda: read_numbers(Path(path), values)) or {}).items():
+            numbers[number] = answering(choice.policy or policy_path, choice.pipeline or pipeline_name)
+    others = {number: found for number, found in numbers.items() if found is not None}
+    if settings is None or first is None or problems:
+        told = dict.fromkeys(problems)  # a file that several numbers name is read for each of them
+        raise ConfigurationError(sorted(told, key=lambda problem: problem.where != "environment"))
+    return Configuration(settings, first, others, values)
+
+
+def _unknown_targets(policy: Policy, pipelines: Sequence[PipelineConfig]) -> Iterator[Problem]:
+    """Changes of a pipeline that lead callers to targets which the policy does not have."""
+    for name, change in ((name, change) for config in pipelines for name, change in config.named_changes.items()):
+        for key in (key for pair in change.targets.items() for key in pair if key not in policy.targets):
+            what = f"`changes.{name}.targets` of the pipeline names `{key}`, but there is no such target"
+            remedy = f"{guess(key, policy.targets)} there is: {listed(policy.targets)}".strip()
+            yield Problem("environment", what, remedy)
 
 
 def _gather(problems: list[Problem], read: Callable[[], _T]) -> _T | None:

@@ -39,7 +39,7 @@ class Switchboard:
     def __init__(
         self,
         *,
-        policy: Policy,
+        policy: Callable[[str], Policy],
         ledger: Ledger,
         telephony: Telephony,
         addresses: Addresses,
@@ -47,14 +47,14 @@ class Switchboard:
         seal: Seal,
         admission: Admission,
         observer: Observer | None = None,
-        on_stream_expected: Callable[[str, int], None] = lambda sid, leg: None,
+        on_stream_expected: Callable[[Call], None] = lambda call: None,
         clock: Callable[[], float] = time.time,
         tells: bool = False,
     ) -> None:
         """Compose it.
 
         Args:
-            policy: The operator's rules.
+            policy: The operator's rules for a number of ours that was called.
             ledger: The record.
             telephony: Twilio's REST.
             addresses: Our own addresses as Twilio sees them.
@@ -62,11 +62,11 @@ class Switchboard:
             seal: Of what the addresses of callbacks carry.
             admission: Who decides whether the bot takes one more call.
             observer: Told of what happens to calls.
-            on_stream_expected: Told of the CallSid and leg of a stream that Twilio is about to open.
+            on_stream_expected: Told of the call whose next stream Twilio is about to open.
             clock: Unix seconds.
             tells: Whether the operator's own systems are told of what happens.
         """
-        self.policy = policy
+        self.policy_of = policy
         self.ledger = ledger
         self._addresses = addresses
         self._telephony = telephony
@@ -245,7 +245,7 @@ class Switchboard:
             return self._render(standing_document(session.call), session.call)
         if closed := self._closed_here() or closed:
             logger.warning("the bot does not take this call: {}", closed)
-            call, effects = answer_without_bot(sid, caller, called, self.now(), self.policy, closed)
+            call, effects = answer_without_bot(sid, caller, called, self.now(), self.policy_of(called), closed)
         else:
             call, effects = answer(sid, caller, called, self.now())
         session = self._take(call, 1)  # at once: its place is taken, whatever the record takes
@@ -273,11 +273,11 @@ class Switchboard:
         session = Session(
             call,
             version,
-            policy=self.policy,
+            policy=self.policy_of(call.called),
             ledger=self.ledger,
             telephony=self._telephony,
             render=self._render,
-            calling=People(self.policy, self.addresses),
+            calling=People(self.policy_of(call.called), self.addresses),
             clock=self._clock,
             on_step=self._observer.stepped if self._observer else lambda before, after, event: None,
             on_end=self._forget,
@@ -307,8 +307,8 @@ class Switchboard:
         if isinstance(order, ConnectBot):
             token = self._tokens.make(call.sid, order.leg, self.now())
             if call.phase is Phase.CONNECTING:
-                self._on_stream_expected(call.sid, order.leg)
-        return document(order, call, self.policy, self.addresses(call), token=token)
+                self._on_stream_expected(call)
+        return document(order, call, self.policy_of(call.called), self.addresses(call), token=token)
 
     def addresses(self, call: Call) -> Addresses:
         """Our addresses for one document of a call, which carry how far the call is."""

@@ -11,14 +11,16 @@ from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.frames.frames import FunctionCallResultProperties
 from pipecat.services.llm_service import FunctionCallParams
 
-from bot.events import Event, FarewellRequested, HandoffRequested
+from bot.events import ChangeAsked, Event, FarewellRequested, HandoffRequested
 from bot.phrases import LANGUAGES
 from bot.routing import Mode, Policy, Target
+from pipelines.changes import Change
 
 HAND_OFF = "hand_off"
 TAKE_MESSAGE = "take_message"
 END_CALL = "end_call"
-CALL_TOOLS = (HAND_OFF, TAKE_MESSAGE, END_CALL)
+CHANGE = "change"
+CALL_TOOLS = (HAND_OFF, TAKE_MESSAGE, END_CALL, CHANGE)
 
 LONGEST_REASON = 300
 LONGEST_SUMMARY = 1500
@@ -102,6 +104,22 @@ def call_tools(policy: Policy) -> list[FunctionSchema]:
     ]
 
 
+def change_tool(changes: Mapping[str, Change]) -> list[FunctionSchema]:
+    """The tool for what a pipeline lets the model change in mid-call; none where that is nothing."""
+    if not changes:
+        return []
+    when = "; ".join(f"{name}: {change.when}" for name, change in changes.items())
+    return [
+        FunctionSchema(
+            name=CHANGE,
+            description="Go on in another language or in another way. Say nothing before it; you are asked to go on.",
+            properties={"to": {"type": "string", "enum": list(changes), "description": f"When to what. {when}"}},
+            required=["to"],
+            handler=_answer("It is being changed. You are asked to go on in a moment."),
+        )
+    ]
+
+
 def requested(name: str, arguments: Mapping[str, Any], at: float) -> Event | None:
     """What a function call of the model asks for; None when it is not one of these tools.
 
@@ -120,6 +138,8 @@ def requested(name: str, arguments: Mapping[str, Any], at: float) -> Event | Non
             return HandoffRequested(at=at, target=None, reason=_text(arguments, "reason", LONGEST_REASON))
         case "end_call":
             return FarewellRequested(at=at)
+        case "change":
+            return ChangeAsked(at=at, change=_text(arguments, "to", LONGEST_REASON))
         case _:
             return None
 

@@ -80,8 +80,13 @@ class ModelWatch:
             event = ModelLost(at=self._session.now(), reason="the model is gone", fault=told, for_good=for_good)
             self._session.post(event)
 
-    def renewed(self) -> None:
-        """Another session has taken over."""
+    def renewed(self, leg: Leg | None = None) -> None:
+        """Another session has taken over.
+
+        Args:
+            leg: Of which leg, where it is another one.
+        """
+        self._leg = leg or self._leg
         self._lost = False
 
     async def run(self) -> None:

@@ -20,8 +20,11 @@ from pipecat.frames.frames import (
     LLMFullResponseStartFrame,
     LLMMessagesAppendFrame,
     LLMTextFrame,
+    LLMUpdateSettingsFrame,
     OutputAudioRawFrame,
+    STTUpdateSettingsFrame,
     TranscriptionFrame,
+    TTSUpdateSettingsFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
@@ -29,8 +32,11 @@ from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMes
 from pipecat.processors.aggregators.llm_response_universal import LLMUserAggregatorParams
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
+from pipelines.config import PipelineConfig
+from pipelines.frame_config import CascadeConfig
 from pipelines.frame_leg import FrameLeg, Tap
 from pipelines.legs import FIRST_SIGN_SECONDS
+from pipelines.services import delta
 
 RENEWAL_SECONDS = 3.5
 """How long it may take until the model speaks when it is asked once more."""
@@ -111,6 +117,18 @@ class CascadeLeg(FrameLeg):
         """The user's turn adds it to the context and has the model answer, unless it is only to know."""
         append = LLMMessagesAppendFrame([message], run_llm=answer)
         await self._cue.push_frame(append, FrameDirection.UPSTREAM)
+
+    async def adjust(self, config: PipelineConfig, instruction: str) -> None:
+        """See `Leg`. Each service takes its part when it has done what was asked of it before."""
+        if isinstance(config, CascadeConfig):
+            language = {"language": config.language} if config.language else {}
+            if (changed := delta(self._hearing, **{**language, **config.stt.settings})) is not None:
+                await self._hearing.queue_frame(STTUpdateSettingsFrame(delta=changed))
+            if (changed := delta(self._speaking, **{**language, **config.tts.settings})) is not None:
+                await self._speaking.queue_frame(TTSUpdateSettingsFrame(delta=changed))
+            if (changed := delta(self._model, **config.llm.settings)) is not None:
+                await self._model.queue_frame(LLMUpdateSettingsFrame(delta=changed))
+        await super().adjust(config, instruction)
 
     async def renew(self, instruction: str | None) -> None:
         """See `Leg`. Ends when the model speaks again.

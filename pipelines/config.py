@@ -3,17 +3,23 @@
 import audioop
 import wave
 from base64 import b64encode
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
 
+from pipelines.changes import Change, LanguageCode
 from pipelines.problems import listed, refusal
 from pipelines.section import Section, Text
 from pipelines.tool_paths import find_tool
 
 FOLDER = Path(__file__).parent
 """Where a pipeline that is named without a path is looked for."""
+
+
+ChangeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+"""A name that a model can say exactly."""
 
 
 def _tool(path: str, info: ValidationInfo) -> str:
@@ -36,17 +42,10 @@ def _recording(path: Path) -> Path:
     return path
 
 
-def _language(code: str) -> str:
-    if not (code.isascii() and code.isalpha() and code.islower() and len(code) == 2):
-        remedy = "write the language's ISO 639-1 code, two small letters, e.g. `en`"
-        raise refusal(f"is `{code}`, which is no language code", remedy)
-    return code
-
-
 class PipelineConfig(Section):
     """A pipeline, but for what its kind of leg takes."""
 
-    language: Annotated[str, AfterValidator(_language)] | None = None
+    language: LanguageCode | None = None
     """The language of most callers, as its ISO 639-1 code. Without it, the model finds out."""
 
     instructions: Text
@@ -76,6 +75,24 @@ class PipelineConfig(Section):
             remedy = "keep one, or rename a function; the model knows a tool by its name alone"
             raise refusal(f"has more than one function named {listed(twice)}", remedy)
         return paths
+
+    @property
+    def named_changes(self) -> Mapping[str, Change]:
+        """What the model may change in mid-call, by name; each kind of leg has a `changes` of its own."""
+        return getattr(self, "changes", {})
+
+    def changed(self, name: str) -> Self:
+        """The pipeline after a change; itself for a name that it does not know."""
+        change = self.named_changes.get(name)
+        if change is None:
+            return self
+        instructions = "\n\n".join(part for part in (self.instructions, change.instructions) if part)
+        update = {"instructions": instructions, "language": change.language or self.language}
+        return self.model_copy(update={**update, **self._beside(change)})
+
+    def _beside(self, change: Any) -> dict[str, Any]:
+        """What a change leads to in this kind of leg alone."""
+        return {}
 
     @property
     def filler_audio(self) -> str:

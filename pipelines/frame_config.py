@@ -1,10 +1,12 @@
 """The settings of legs on Pipecat's services: a cascade of three, or one that listens and speaks by itself."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pipelines.config import PipelineConfig
+from pipelines.changes import CascadeChange, Change
+from pipelines.config import ChangeName, PipelineConfig
 from pipelines.section import Section, Text
 from pipelines.services import ServiceConfig
 from pipelines.turns import Silence, SmartTurn, Turns
@@ -28,6 +30,21 @@ class CascadeConfig(PipelineConfig):
     turn_detection: Turns = Silence()
     """How it is noticed that the caller has finished."""
 
+    changes: Mapping[ChangeName, CascadeChange] = Field(default={})
+    """What the model may change in mid-call, by name: its language, its voice, settings of the services."""
+
+    def _beside(self, change: CascadeChange) -> dict[str, Any]:
+        voice = {"voice": change.voice} if change.voice else {}
+        return {
+            "stt": _with(self.stt, change.stt),
+            "llm": _with(self.llm, change.llm),
+            "tts": _with(self.tts, {**voice, **change.tts}),
+        }
+
+
+def _with(service: ServiceConfig, settings: dict[str, Any]) -> ServiceConfig:
+    return service.model_copy(update={"settings": {**service.settings, **settings}})
+
 
 class ByModel(Section):
     """The model says where turns begin and end. Not every model does."""
@@ -46,6 +63,9 @@ class SpeechConfig(PipelineConfig):
 
     settings: dict[str, Any] = Field(default={})
     """What the service's constructor and its `Settings` take."""
+
+    changes: Mapping[ChangeName, Change] = Field(default={})
+    """What the model may change in mid-call, by name: its language, and what it is told."""
 
     turn_detection: Annotated[Silence | SmartTurn | ByModel, Field(discriminator="type")] = Silence()
     """How it is noticed on our side that the caller speaks, which stops the bot."""

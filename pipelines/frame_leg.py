@@ -21,6 +21,7 @@ from pipecat.frames.frames import (
     LLMFullResponseStartFrame,
     LLMMessagesAppendFrame,
     LLMTextFrame,
+    LLMUpdateSettingsFrame,
     MetricsFrame,
     OutputAudioRawFrame,
     TTSTextFrame,
@@ -32,7 +33,9 @@ from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMes
 from pipecat.processors.aggregators.llm_response_universal import LLMUserAggregatorParams
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
+from pipelines.config import PipelineConfig
 from pipelines.legs import FIRST_SIGN_SECONDS, PROGRESS_SECONDS, Earpiece
+from pipelines.services import delta
 
 
 class Tap(FrameProcessor):
@@ -153,6 +156,12 @@ class FrameLeg:
     async def renew(self, instruction: str | None) -> None:
         """See `Leg`."""
         raise OSError(f"{type(self._model).__name__} knows no new session with the conversation so far")
+
+    async def adjust(self, config: PipelineConfig, instruction: str) -> None:
+        """See `Leg`."""
+        if (changed := delta(self._model, system_instruction=config.system_instruction)) is not None:
+            await self._model.queue_frame(LLMUpdateSettingsFrame(delta=changed))
+        await self.prompt(instruction)
 
     async def prompt(self, instruction: str) -> None:
         """See `Leg`."""

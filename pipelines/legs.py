@@ -6,6 +6,8 @@ from typing import Protocol
 from pipecat.processors.aggregators.llm_response_universal import LLMUserAggregatorParams
 from pipecat.processors.frame_processor import FrameProcessor
 
+from pipelines.config import PipelineConfig
+
 FIRST_SIGN_SECONDS = 4.0
 """How long nothing at all may come when an answer is due."""
 
@@ -127,6 +129,17 @@ class Leg(Protocol):
 
         Raises:
             OSError: There is no new session.
+        """
+
+    async def adjust(self, config: PipelineConfig, instruction: str) -> None:
+        """Speak another language, with another voice, or otherwise from now on, and go on talking.
+
+        Args:
+            config: The pipeline as it is to be.
+            instruction: What the model is told, to which it answers.
+
+        Raises:
+            OSError: It cannot be done now.
         """
 
     async def prompt(self, instruction: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic_core import PydanticCustomError
 
@@ -10,7 +11,7 @@ from pipelines.config import FOLDER, PipelineConfig
 from pipelines.frame_config import CascadeConfig, SpeechConfig
 from pipelines.problems import ConfigurationError, Problem, guess, listed, nearest
 from pipelines.realtime_config import RealtimeConfig, is_here
-from pipelines.services import problems_of
+from pipelines.services import problems_of, problems_of_change
 from pipelines.speech import can_be_told
 from pipelines.yaml_file import YamlFile, read_yaml
 
@@ -115,6 +116,10 @@ def _beyond_the_model(file: YamlFile, leg: str, environ: Mapping[str, str]) -> l
                 part = value.get(kind)
                 if isinstance(part, dict):
                     found += problems_of(file, (kind,), kind, part.get("service"), part.get("settings"), environ)
+                    for name, change in _changes(value).items():
+                        changed = change.get(kind) or {}
+                        path = ("changes", name, kind)
+                        found += problems_of_change(file, path, kind, part.get("service"), changed)
             return list(dict.fromkeys(found))
         case "speech_to_speech":
             name = value.get("service")
@@ -123,6 +128,12 @@ def _beyond_the_model(file: YamlFile, leg: str, environ: Mapping[str, str]) -> l
         case _:
             here = is_here(value.get("url"))
             return [] if here else _needs("OPENAI_API_KEY", environ, "the Realtime API")
+
+
+def _changes(value: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    changes = value.get("changes")
+    found = changes.items() if isinstance(changes, dict) else ()
+    return {name: change for name, change in found if isinstance(change, dict)}
 
 
 def _deaf(file: YamlFile, name: object) -> list[Problem]:

@@ -18,25 +18,6 @@ from pipelines.fast_socket import LARGEST_MESSAGE, FastSocket
 OPEN_SECONDS = 3.0
 """How long connecting may take, with all that belongs to it. Somebody is waiting on the telephone."""
 
-PASSED_ON = frozenset(
-    {
-        "session.created",
-        "session.updated",
-        "response.created",
-        "response.output_audio.delta",
-        "conversation.item.added",
-        "conversation.item.input_audio_transcription.completed",
-        "conversation.item.retrieved",
-        "response.done",
-        "input_audio_buffer.speech_started",
-        "input_audio_buffer.speech_stopped",
-        "response.output_text.delta",
-        "response.function_call_arguments.done",
-        "error",
-    }
-)
-"""The events that Pipecat's service acts on, but for those that nobody reads and those that are handled on arrival."""
-
 Handler = Callable[[dict[str, Any]], bool]
 """Takes an event as it arrives; True when nobody else needs it."""
 

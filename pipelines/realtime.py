@@ -11,7 +11,6 @@ import json
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from loguru import logger
@@ -31,8 +30,10 @@ from pipecat.services.openai.realtime.llm import CurrentAudioResponse, OpenAIRea
 from pydantic import ValidationError
 
 from pipelines.codecs import Codec, Mulaw, Pcm
+from pipelines.config import PipelineConfig
 from pipelines.legs import FIRST_SIGN_SECONDS, PROGRESS_SECONDS, Earpiece
-from pipelines.model_socket import PASSED_ON, ModelSocket
+from pipelines.model_events import PASSED_ON, SESSION_OVER, Spoken
+from pipelines.model_socket import ModelSocket
 from pipelines.realtime_config import RealtimeConfig
 from pipelines.session_properties import session_properties
 from pipelines.sign_of_life import SignOfLife
@@ -49,21 +50,6 @@ AHEAD_SECONDS = 300.0
 
 RENEWAL_SECONDS = 3.5
 """How long a new session may take until it is ready."""
-
-SESSION_OVER = {"session_expired", "invalid_api_key", "insufficient_quota", "billing_hard_limit_reached"}
-"""Error codes after which the session gives no more answers."""
-
-
-@dataclass(slots=True)
-class _Spoken:
-    """The audio of one item of the conversation, as it was sent to the caller."""
-
-    item_id: str
-    content_index: int
-    start_ms: float
-    """Where it begins on the line."""
-
-    duration_ms: float = 0.0
 
 
 class RealtimeLeg(OpenAIRealtimeLLMService):
@@ -90,13 +76,15 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
                 session_properties=session_properties(config, tools),
             ),
         )
+        self._config = config
+        self._tools = tools
         self._log = config.log
         self._codec: Codec = Mulaw() if config.audio == "pcmu" else Pcm()
         self._earpiece: Earpiece | None = None
         self._opening: asyncio.Task[ModelSocket] | None = None
         self._session_sent: dict[str, Any] | None = None
         self._early: deque[bytes] = deque(maxlen=KEPT_UNTIL_READY)
-        self._spoken: list[_Spoken] = []
+        self._spoken: list[Spoken] = []
         self._responding = ""
         self._due_since: float | None = None
         """Since when an answer is due and nothing has come. Seconds, monotonic."""
@@ -228,6 +216,19 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
             await self.send_client_event(event)
         self._llm_needs_conversation_setup = False
 
+    async def adjust(self, config: PipelineConfig, instruction: str) -> None:
+        """See `Leg`. A session that has spoken keeps its voice (OpenAI: `session.update`): a new one has another."""
+        if not isinstance(config, RealtimeConfig):
+            raise OSError(f"a leg on the Realtime API is not adjusted by a {type(config).__name__}")
+        before, self._config = self._config, config
+        self._settings.system_instruction = config.system_instruction
+        self._settings.session_properties = session_properties(config, self._tools)
+        if config.voice != before.voice:
+            await self.renew(instruction)
+        else:
+            await self._send_session_update()
+            await self.prompt(instruction)
+
     async def prompt(self, instruction: str) -> None:
         """See `Leg`. Queued on the service itself: only there does an appended message make the model speak."""
         message: LLMContextMessage = {"role": "developer", "content": instruction}
@@ -249,7 +250,8 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         self._messages_added_manually[item.id] = True
         await self.send_client_event(events.ConversationItemCreateEvent(item=item))
         if self._context is not None:  # the greeting comes with it
-            self._context.add_message({"role": role, "content": text})
+            told: LLMContextMessage = {"role": "developer", "content": text}
+            self._context.add_message({"role": "user", "content": text} if role == "user" else told)
 
     # --- the session -------------------------------------------------------------------------------
 
@@ -374,7 +376,7 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         if last is None or begins:
             heard_ms = self._earpiece.heard_ms
             self._spoken = [s for s in self._spoken if s.start_ms + s.duration_ms > heard_ms]
-            last = _Spoken(*item, start_ms=self._earpiece.sent_ms)
+            last = Spoken(*item, start_ms=self._earpiece.sent_ms)
             self._spoken.append(last)
         last.duration_ms += duration_ms
         if payload:

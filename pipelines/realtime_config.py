@@ -1,12 +1,14 @@
 """The settings of a leg on OpenAI's Realtime API."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import AfterValidator, Field
 
-from pipelines.config import PipelineConfig
+from pipelines.changes import RealtimeChange
+from pipelines.config import ChangeName, PipelineConfig
 from pipelines.problems import guess, refusal
 from pipelines.section import Section, Text
 
@@ -82,6 +84,13 @@ class Log(Section):
     """Whether the arithmetic of an interruption is shown: what was played, what was heard."""
 
 
+class VoiceChange(RealtimeChange):
+    """A change. Another voice takes a new session, which goes on with the conversation."""
+
+    voice: Voice | None = None
+    """The voice from then on."""
+
+
 class RealtimeConfig(PipelineConfig):
     """A speech-to-speech model on OpenAI's Realtime API: the telephone's own sound goes straight to it and back."""
 
@@ -112,3 +121,9 @@ class RealtimeConfig(PipelineConfig):
     """How fast the bot speaks; 1 is normal."""
 
     log: Log = Log()
+
+    changes: Mapping[ChangeName, VoiceChange] = Field(default={})
+    """What the model may change in mid-call, by name: its language, its voice, how fast it speaks."""
+
+    def _beside(self, change: VoiceChange) -> dict[str, Any]:
+        return {"voice": change.voice or self.voice, "speed": change.speed or self.speed}

@@ -143,6 +143,39 @@ def _checked(signature: Signature, key: str, value: Any) -> Any:
     return adapter.validate_python(value)
 
 
+def problems_of_change(file: YamlFile, path: KeyPath, kind: Kind, name: Any, settings: Any) -> list[Problem]:
+    """Everything that is wrong with the settings that a change has for one service.
+
+    Args:
+        file: The pipeline's file.
+        path: Where those settings stand in it.
+        kind: What the service does.
+        name: The service, as the pipeline names it.
+        settings: Those settings.
+    """
+    try:
+        signature = signature_of(find(kind, name).load())
+    except (PydanticCustomError, TypeError):
+        return []  # told of the service itself
+    if not isinstance(settings, dict):
+        return []
+    fixed = [key for key in settings if key in signature.arguments and key not in signature.settings]
+    label = ".".join(map(str, path))
+    remedy = f"what can: {listed(sorted(signature.settings.keys() - set(OURS)))}"
+    return [
+        *(Problem(file.where((*path, key)), f"`{label}.{key}` cannot change in mid-call", remedy) for key in fixed),
+        *_unknown(file, path, settings, signature, name),
+        *_of_wrong_type(file, path, settings, signature),
+    ]
+
+
+def delta(service: Any, **changed: Any) -> Any:
+    """The settings of a running service that are to change, as its frames carry them; None where nothing does."""
+    signature = signature_of(type(service))
+    wanted = {key: _checked(signature, key, value) for key, value in changed.items() if key in signature.settings}
+    return type(service).Settings(**wanted) if wanted else None
+
+
 def build(kind: Kind, config: ServiceConfig, environ: Mapping[str, str], **ours: Any) -> Any:
     """Make the service.
 

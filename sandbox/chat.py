@@ -59,7 +59,7 @@ def read_request(body: Any, opened_at: float) -> SessionView:
     if not isinstance(messages, list) or not messages:
         raise Refused("missing_required_parameter", "Missing required parameter: 'messages'.", param="messages")
     tools = [_tool(tool, f"tools[{n}]") for n, tool in enumerate(body.get("tools") or [])]
-    view = SessionView(new_id("chatcmpl"), opened_at, {"instructions": None, "tools": tools, "model": body["model"]})
+    view = SessionView(new_id("chatcmpl"), opened_at, {**body, "instructions": None, "tools": tools})
     pending: dict[str, str] = {}
     for n, message in enumerate(messages):
         place = f"messages.[{n}]"

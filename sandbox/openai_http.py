@@ -205,11 +205,12 @@ class OpenAIHttp:
         if (refusal := await self._admitted(request)) is not None:
             return refusal
         try:
-            text = _spoken_text(await _json(request))
+            text, voice = _spoken_text(await _json(request))
         except Refused as refused:
             return self._refused(refused)
         response = web.StreamResponse(headers={"Content-Type": "audio/pcm"})
         await response.prepare(request)
+        self._note("speaks", voice=voice)
         pcm = speak(text, voice="bot", rate=RATE)
         step = round(RATE * CHUNK_SECONDS)
         for at in range(0, len(pcm), step):
@@ -221,13 +222,13 @@ class OpenAIHttp:
         if (refusal := await self._admitted(request)) is not None:
             return refusal
         try:
-            pcm, rate = await _recording(request)
+            pcm, rate, language = await _recording(request)
             brain = self._brain(_hum(pcm, rate))
         except Refused as refused:
             return self._refused(refused)
         await asyncio.sleep(self._timing.transcription)
         transcript = brain.transcript()
-        self._note("hears", text=transcript)
+        self._note("hears", text=transcript, language=language)
         if transcript is None:
             return _error(500, "server_error", "The audio could not be transcribed.")
         usage = {"type": "duration", "seconds": round(len(pcm) / rate)}
@@ -238,7 +239,7 @@ def _abort(request: web.Request) -> None:
     """Reset the connection."""
     if request.transport is not None:
         request.transport.abort()
-    raise ConnectionResetError("broken on purpose")
+    raise asyncio.CancelledError("broken on purpose")
 
 
 def _error(status: int, code: str, message: str, param: str | None = None) -> web.Response:
@@ -254,8 +255,8 @@ async def _json(request: web.Request) -> Json:
         raise Refused("invalid_json", "We could not parse the JSON body of your request.") from None
 
 
-def _spoken_text(body: Any) -> str:
-    """What a request wants to be spoken.
+def _spoken_text(body: Any) -> tuple[str, str]:
+    """What a request wants to be spoken, and in which voice.
 
     Raises:
         Refused: The service would not take it.
@@ -276,11 +277,11 @@ def _spoken_text(body: Any) -> str:
         raise Refused("not_simulated", "The sandbox speaks PCM alone.", param="response_format")
     if not 0.25 <= body.get("speed", 1.0) <= 4.0:
         raise Refused("invalid_value", "'speed' has to lie from 0.25 to 4.0.", param="speed")
-    return text
+    return text, body["voice"]
 
 
-async def _recording(request: web.Request) -> tuple[Pcm, int]:
-    """The samples of an uploaded WAV file, and how many of them make a second.
+async def _recording(request: web.Request) -> tuple[Pcm, int, str | None]:
+    """The samples of an uploaded WAV file, how many of them make a second, and the language that they are said to be.
 
     Raises:
         Refused: The service would not take it.
@@ -303,7 +304,8 @@ async def _recording(request: web.Request) -> tuple[Pcm, int]:
     if len(pcm) < rate * SHORTEST_FILE_SECONDS:
         what = f"Audio file is too short. Minimum audio length is {SHORTEST_FILE_SECONDS} seconds."
         raise Refused("audio_too_short", what, param="file")
-    return pcm, rate
+    language = form.get("language")
+    return pcm, rate, language if isinstance(language, str) else None
 
 
 def _hum(pcm: Pcm, rate: int) -> Hum | None:

@@ -11,6 +11,7 @@ import aiohttp
 from sandbox.brain import Brain, StockBrain
 from sandbox.caller import CallerLeg
 from sandbox.check import Played
+from sandbox.deepgram import Deepgram
 from sandbox.hum import hum_for
 from sandbox.model import RealtimeModel
 from sandbox.network import Line, Network
@@ -49,6 +50,9 @@ class Stage:
             api_key=API_KEY,
             timing=timing,
         )
+        self.deepgram = Deepgram(
+            lines=self.model.lines, default_brain=StockBrain(), journal=self.journal, api_key=API_KEY
+        )
         self.network = Network(
             account_sid=ACCOUNT_SID, auth_token=AUTH_TOKEN, journal=self.journal, rest_port=rest_port
         )
@@ -59,6 +63,7 @@ class Stage:
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self.model)
         await self._stack.enter_async_context(self.openai)
+        await self._stack.enter_async_context(self.deepgram)
         await self._stack.enter_async_context(self.network)
         self._http = await self._stack.enter_async_context(aiohttp.ClientSession())
         self.network.numbers[OUR_NUMBER] = Line(
@@ -80,6 +85,8 @@ class Stage:
             "OPENAI_API_KEY": API_KEY,
             "OPENAI_REALTIME_URL": self.model.url,
             "OPENAI_BASE_URL": self.openai.url,
+            "DEEPGRAM_API_KEY": API_KEY,
+            "DEEPGRAM_BASE_URL": self.deepgram.url,
             "VOICE_DETECTOR": "loudness",  # the sandbox's voices are tones, which are no voices to a network
             "HANDOFF_POLICY": "sandbox/handoff.yaml",
         }
@@ -113,7 +120,8 @@ class Stage:
         sessions = [session for session in self.model.sessions if session.hum == hum]
         requests = self.openai.requests[asked_before:]
         record = await self.record(call.sid)
-        return Played(name, story, call, self.journal.of(call.sid), [*sessions, *requests], record, bool(requests))
+        asked = sorted([*sessions, *requests], key=lambda view: view.opened_at)
+        return Played(name, story, call, self.journal.of(call.sid), asked, record, bool(requests))
 
     async def record(self, sid: str) -> dict[str, Any]:
         """What the server's own record says, as soon as it says that the call is over."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from dotenv import dotenv_values
+import yaml
 from rich.console import Console
 from rich.markup import escape
 
@@ -30,6 +30,7 @@ REST_PORT = 8021
 """Where the network's REST is found by a server that was started apart."""
 
 CALLER = "+442079460123"
+RING_SECONDS = 40
 
 HELP = """\
 Type what the caller says.  [bold]/1[/] … [bold]/9 /* /#[/] the caller's keys   [bold]/hangup[/] the caller hangs up
@@ -45,6 +46,9 @@ _BEHAVIOURS: Mapping[str, Any] = {
     "machine": "voicemail",
     "unreachable": "failed",
 }
+
+_MODEL_VARIABLES = ("OPENAI_API_KEY", "OPENAI_REALTIME_URL", "OPENAI_BASE_URL", "VOICE_DETECTOR")
+"""What a stage tells a server of its own model. Empty ones leave it to `.env`."""
 
 _RECORD_SECONDS = 0.5
 """How often a server whose model is not ours is asked what was said."""
@@ -96,12 +100,14 @@ class _Terminal:
             stage = await stack.enter_async_context(Stage(rest_port=rest_port if to else 0))
             if to is None:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="putthrough-")))
-                settings = _real_model() if real else {}
-                if settings is None:
-                    self._console.print("[red]--real needs OPENAI_API_KEY in the environment or .env[/]")
+                settings = {name: os.environ.get(name, "") for name in _MODEL_VARIABLES} if real else {}
+                settings["HANDOFF_POLICY"] = _patient_policy(folder)
+                try:
+                    with self._console.status("starting the server …"):
+                        await stack.enter_async_context(server_process(stage, folder, **settings))
+                except RuntimeError as error:  # it says itself what it misses
+                    self._console.print(escape(str(error)))
                     return 2
-                with self._console.status("starting the server …"):
-                    await stack.enter_async_context(server_process(stage, folder, **settings))
             elif await _ready(to):
                 stage.connect(to.rstrip("/"))
             else:
@@ -159,6 +165,7 @@ class _Terminal:
 
     async def _command(self, call: CallerLeg, name: str = "help", *arguments: str) -> None:
         person = call.children[-1] if call.children else None
+        ringing = self._ringing if person is not None and person.live else None
         match name, arguments:
             case "hangup", ():
                 await call.hang_up()
@@ -168,8 +175,8 @@ class _Terminal:
                     person.key(digit)
             case "bye", () if person is not None and person.live:
                 person.interrupt(HungUp())
-            case behaviour, () if behaviour in _BEHAVIOURS and self._ringing is not None:
-                self._ringing.decide(_BEHAVIOURS[behaviour])
+            case behaviour, () if behaviour in _BEHAVIOURS and ringing is not None:
+                ringing.decide(_BEHAVIOURS[behaviour])
                 self._ringing = None
             case behaviour, () if behaviour in (*_BEHAVIOURS, "press", "bye"):
                 self._console.print("Nobody's phone is ringing.")
@@ -204,11 +211,14 @@ class _Terminal:
             self._console.print(f"  {attempt}")
 
 
-def _real_model() -> dict[str, str] | None:
-    values = {**dotenv_values(".env"), **os.environ}
-    key = values.get("OPENAI_API_KEY")
-    url = values.get("OPENAI_REALTIME_URL") or "wss://api.openai.com/v1/realtime"
-    return {"OPENAI_API_KEY": key, "OPENAI_REALTIME_URL": url} if key else None
+def _patient_policy(folder: Path) -> str:
+    """The sandbox's people, whose phones ring long enough for somebody who has to type. Returns its path."""
+    policy = yaml.safe_load(Path("sandbox/handoff.yaml").read_text())
+    for target in policy["targets"].values():
+        target["ring_seconds"] = RING_SECONDS
+    path = folder / "handoff.yaml"
+    path.write_text(yaml.safe_dump(policy))
+    return str(path)
 
 
 async def _ready(url: str) -> bool:

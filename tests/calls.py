@@ -177,6 +177,7 @@ def samples(at: float = 2000.0) -> dict[str, Event]:
         "stop": ev.StreamEnded(at=at, leg=1, stopped=True),
         "socket lost": ev.StreamEnded(at=at, leg=1, stopped=False),
         "hand-off asked": ev.HandoffRequested(at=at, target="desk"),
+        "change asked": ev.ChangeAsked(at=at, change="spanish"),
         "goodbye heard": ev.GoodbyeHeard(at=at, handoff=1),
         "goodbye cut": ev.GoodbyeInterrupted(at=at, handoff=1),
         "end asked": ev.FarewellRequested(at=at),

@@ -63,5 +63,14 @@ class Orders:
     def tell(self, text: str) -> None:
         self.told.append("note")
 
+    def renew_model(self, renewal: int) -> None:
+        self.told.append(f"renew {renewal}")
+
+    def change_model(self, model: int, renewal: int) -> None:
+        self.told.append(f"model {model}")
+
+    def adjust(self, change: str) -> None:
+        self.told.append(f"change {change}")
+
     def close(self) -> None:
         self.told.append("close")

@@ -49,7 +49,7 @@ def clock() -> Clock:
 def board(ledger: Ledger, clock: Clock, **limits: object) -> Switchboard:
     admission = Admission(ledger, Limits(**{"places": 100, **limits}))  # type: ignore[arg-type]
     made = Switchboard(
-        policy=POLICY,
+        policy=lambda called: POLICY,
         ledger=ledger,
         telephony=ScriptedTelephony(),
         addresses=Addresses("https://bot.example"),

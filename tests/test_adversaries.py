@@ -4,11 +4,9 @@ import random
 from xml.etree import ElementTree
 
 from calls import CALLER, POLICY, SID, US
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from bot import events as ev
-from bot import twiml
+from bot import events as ev, twiml
 from bot.call import Call
 from bot.effects import Effect
 from bot.events import Event

@@ -23,7 +23,19 @@ MAY_IMPORT = {
     "sandbox": set[str](),
 }
 PURE = {
-    *("call", "events", "effects", "law", "transfer", "attended", "rescue", "triggers", "routing", "carried"),
+    *(
+        "call",
+        "events",
+        "effects",
+        "law",
+        "transfer",
+        "attended",
+        "rescue",
+        "lost_model",
+        "triggers",
+        "routing",
+        "carried",
+    ),
     *("twiml", "briefing", "phrases", "notices", "tokens", "playout"),
 }
 EFFECTS_AND_CLOCKS = {"asyncio", "datetime", "logging", "os", "pathlib", "random", "secrets", "socket", "time"}

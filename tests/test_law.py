@@ -6,8 +6,9 @@ import pytest
 from calls import POLICY, Story
 
 from bot import events as ev
-from bot.call import By, End, Outcome, Phase
-from bot.law import RENEWALS, standing_document
+from bot.call import By, End, Outcome, Phase, Rung
+from bot.law import standing_document
+from bot.lost_model import RENEWALS
 from bot.routing import BargeIn, Fallback
 
 STAY = dataclasses.replace(POLICY, goodbye_barge_in=BargeIn.STAY)
@@ -415,3 +416,63 @@ def test_a_contradiction_raises_and_leaves_the_call_untouched(kind: type[ev.Even
     with pytest.raises(ev.ImpossibleEvent):
         story.happens(kind, **facts)
     assert story.call == before
+
+
+# --- another model ------------------------------------------------------------------------------------
+
+
+OTHERS = dataclasses.replace(POLICY, other_models=2)
+
+
+def gone(story: Story, **facts: object) -> Story:
+    return story.happens(ev.ModelLost, reason="gone", **facts)
+
+
+def test_another_model_takes_over_when_there_is_no_new_session():
+    story = gone(Story(OTHERS).with_bot())
+    assert story.effects[0] == ev.RenewModel(1)
+    gone(story)
+    assert story.effects[0] == ev.ChangeModel(1, 2)
+    assert (story.call.model, story.call.phase, story.call.renewing) == (1, Phase.BOT, True)
+
+
+def test_another_model_takes_over_at_once_when_a_new_session_would_fail_for_the_same_reason():
+    story = gone(Story(OTHERS).with_bot(), for_good=True)
+    assert story.effects[0] == ev.ChangeModel(1, 1)
+
+
+def test_a_person_takes_over_when_the_last_model_is_gone():
+    story = gone(gone(gone(Story(OTHERS).with_bot(), for_good=True), for_good=True), for_good=True)
+    assert [fall.rung for fall in story.call.falls] == [Rung.ANOTHER_MODEL, Rung.ANOTHER_MODEL, Rung.PERSON]
+    assert story.call.phase is Phase.REDIRECTING
+
+
+def test_every_model_has_its_new_sessions():
+    story = Story(dataclasses.replace(POLICY, other_models=1)).with_bot()
+    for renewal in range(1, RENEWALS + 1):
+        gone(story).happens(ev.ModelRenewed, renewal=renewal)
+    gone(story)
+    assert story.effects[0] == ev.ChangeModel(1, RENEWALS + 1)
+    story.happens(ev.ModelRenewed, renewal=RENEWALS + 1)
+    assert gone(story).effects[0] == ev.RenewModel(RENEWALS + 2)
+
+
+def test_the_caller_does_not_wait_for_a_session_and_for_another_model():
+    waits = {
+        others: next(
+            e
+            for e in gone(Story(dataclasses.replace(POLICY, other_models=others)).with_bot()).effects
+            if isinstance(e, ev.StartTimer)
+        ).seconds
+        for others in (0, 1)
+    }
+    assert waits[1] < waits[0]
+    story = gone(Story(OTHERS).with_bot()).happens(ev.TimerFired, timer=ev.Timer.RENEWAL, number=1)
+    assert story.effects[0] == ev.ChangeModel(1, 2)
+
+
+def test_a_change_is_made_once_and_only_while_the_bot_has_the_caller():
+    story = Story().with_bot().happens(ev.ChangeAsked, change="spanish")
+    assert story.effects == (ev.Adjust("spanish"),)
+    assert story.happens(ev.ChangeAsked, change="spanish").effects == ()
+    assert Story().ringing().happens(ev.ChangeAsked, change="spanish").call.change == ""

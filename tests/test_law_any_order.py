@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 from calls import CALLER, POLICY, RESCUED, SID, US, leg
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from bot import events as ev
 from bot.call import BOT_PHASES, Call, Outcome, Phase, waiting_person

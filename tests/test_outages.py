@@ -377,7 +377,7 @@ async def test_a_call_is_put_through_while_the_database_is_gone_and_its_record_i
 ):
     telephony, seconds = ScriptedTelephony(), count(1)
     board = Switchboard(
-        policy=POLICY,
+        policy=lambda called: POLICY,
         ledger=ledger,
         telephony=telephony,
         addresses=Addresses("https://bot.example"),

@@ -7,7 +7,7 @@ import pytest
 from pipecat.serializers.twilio import TwilioFrameSerializer
 from pipecat.services.openai.realtime.llm import CurrentAudioResponse, OpenAIRealtimeLLMService
 
-from pipelines.model_socket import PASSED_ON
+from pipelines.model_events import PASSED_ON
 
 SERVICE = inspect.getsource(OpenAIRealtimeLLMService)
 READING = inspect.getsource(OpenAIRealtimeLLMService._receive_task_handler)

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from sandbox.process import server_process
 from sandbox.stage import Stage
 from sandbox.terminal import environment
@@ -101,4 +103,14 @@ async def test_a_server_that_runs_already_is_called(tmp_path: Path, unused_tcp_p
 async def test_where_no_server_is_ready_it_says_how_to_start_one(unused_tcp_port: int):
     async with at_the_terminal("--to", f"http://127.0.0.1:{unused_tcp_port}") as terminal:
         await terminal.shows("TWILIO_API_URL=http://127.0.0.1:8021 python server.py")
+        assert await terminal.process.wait() == 2
+
+
+async def test_without_a_key_the_real_model_is_refused_in_the_server_s_own_words(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    for name in ("OPENAI_API_KEY", "PIPELINE"):
+        monkeypatch.delenv(name, raising=False)
+    async with at_the_terminal("--real") as terminal:
+        await terminal.shows("OPENAI_API_KEY")
         assert await terminal.process.wait() == 2

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 from calls import POLICY, Story
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from bot import events as ev
 from bot.call import By, Phase

@@ -7,11 +7,9 @@ from xml.etree import ElementTree
 
 import pytest
 from calls import CALLER, POLICY, SID, US, Story
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from bot import events as ev
-from bot import twiml
+from bot import events as ev, twiml
 from bot.briefing import for_person, for_returning_bot
 from bot.call import Call
 from bot.carried import Carried

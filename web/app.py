@@ -20,7 +20,7 @@ def create_app(line: Line) -> FastAPI:
     app.include_router(
         calls_api(
             line.switchboard.ledger,
-            targets=line.policy.targets,
+            targets=line.receptions.targets,
             request_handoff=line.switchboard.request_handoff,
             password=password,
         )

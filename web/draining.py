@@ -13,6 +13,9 @@ from loguru import logger
 
 from bot.switchboard import Switchboard
 
+LINGER_SECONDS = 2.0
+"""How long after its last call the process stays, so that what Twilio still has to tell of that call is heard."""
+
 
 class DrainingServer(uvicorn.Server):
     """uvicorn's server, which lets live calls end."""
@@ -29,6 +32,8 @@ class DrainingServer(uvicorn.Server):
         self._switchboard = switchboard
         self._drain_seconds = drain_seconds
         self._deadline: float | None = None
+        self._busy_at = 0.0
+        """When it last had a call. Seconds, monotonic."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal to end. It is not raised again afterwards: the process has done as it was told, and exits with 0."""
@@ -41,10 +46,12 @@ class DrainingServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: is it time to end?"""
         if self._deadline is not None and not self.should_exit:
-            live = self._switchboard.live
+            live, now = self._switchboard.live, time.monotonic()
+            if live:
+                self._busy_at = now
             if counter % 100 == 0:
                 logger.info("{} calls are still on; the process ends when they do", live)
-            if live == 0 or time.monotonic() >= self._deadline:
+            if now >= min(self._busy_at + LINGER_SECONDS, self._deadline):
                 self._switchboard.let_go()
                 self.should_exit = True
         return await super().on_tick(counter)

@@ -167,7 +167,7 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
             tried = _tried(session, attempt)
             if session is None or tried is None or not session.call.handoffs or machine:
                 return twiml.decline_person()
-            target = resolve(line.policy, tried.target)
+            target = _target(line, session, tried)
             action = switchboard.addresses(session.call).callback("key", attempt)
             return twiml.whisper(briefing.for_person(session.call, target), target.language, action)
 
@@ -202,7 +202,7 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
             tried = _tried(session, attempt)
             if machine:
                 return twiml.decline_person()
-            target = _target(line, tried)
+            target = _target(line, session, tried)
             if session is None or tried is None or tried.outcome is not None:
                 return twiml.caller_is_gone(target.language)
             action = switchboard.addresses(session.call).person("key", attempt, caller)
@@ -220,11 +220,13 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
                 case "1":
                     session = await tell(webhook, PersonAccepted(at=now, attempt=attempt), state, caller)
                     tried = _tried(session, attempt)
-                    language = _target(line, tried).language
+                    language = _target(line, session, tried).language
                     if session is None or tried is None or tried.outcome or tried.accepted_at is None:
                         return twiml.caller_is_gone(language)
                     at = switchboard.addresses(session.call)
-                    return twiml.await_caller(attempt, session.call, line.policy, language, at)
+                    return twiml.await_caller(
+                        attempt, session.call, switchboard.policy_of(session.call.called), language, at
+                    )
                 case "2":
                     await tell(webhook, PersonDeclined(at=now, attempt=attempt), state, caller)
                 case _:
@@ -295,9 +297,10 @@ def _tried(session: Session | None, attempt: int) -> Tried | None:
     return session.call.attempts[attempt - 1] if session is not None and known else None
 
 
-def _target(line: Line, tried: Tried | None) -> Target:
+def _target(line: Line, session: Session | None, tried: Tried | None) -> Target:
     """Whose people an attempt rings; the default target's, for one that nobody knows."""
-    return resolve(line.policy, tried.target if tried is not None else "")
+    policy = line.switchboard.policy_of(session.call.called if session is not None else "")
+    return resolve(policy, tried.target if tried is not None else "")
 
 
 def _asked(request: Request | WebSocket) -> str:

@@ -52,9 +52,7 @@ def main(options: argparse.Namespace) -> int:
         console.print(f"silent for {seconds:.1f} s from {at:.1f} s on: {story}", highlight=False)
     if report.back_after:
         median = statistics.median(report.back_after)
-        console.print(
-            f"a session cut off in mid-sentence: the next one is heard within {median:.1f} s (median)"
-        )
+        console.print(f"a session cut off in mid-sentence: the next one is heard within {median:.1f} s (median)")
     if options.json:
         options.json.write_text(json.dumps({"seed": options.seed, **report.summary()}, indent=1) + "\n")
     if report.calls < len(stories):
