@@ -10,6 +10,7 @@ from bot import briefing
 from bot.call import Attempt, Call, Outcome, Phase, change_attempt, close_attempt, open_attempt, waiting_person
 from bot.events import (
     Bridged,
+    BringPerson,
     CallPerson,
     Effect,
     Event,
@@ -157,18 +158,21 @@ def attended_accepted(call: Call, event: PersonAccepted, policy: Policy) -> Step
     attempt = call.attempts[event.attempt - 1]
     if attempt.outcome is not None or attempt.accepted_at is not None or call.phase is not Phase.SEEKING:
         return call, ()  # somebody else was faster, or nobody waits any more
+    if event.at_page and attempt.answered_at is None:
+        return call, ()  # they have to pick up their telephone first
     call = change_attempt(call, event.attempt, accepted_at=event.at, answered_at=attempt.answered_at or event.at)
     n = len(call.handoffs)
     goodbye = StartTimer(Timer.GOODBYE, n, policy.goodbye_seconds)
-    return replace(call, phase=Phase.LEAVING), (SayGoodbye(n), goodbye)
+    brought = (BringPerson(event.attempt),) if event.at_page else ()
+    return replace(call, phase=Phase.LEAVING), (SayGoodbye(n), goodbye, *brought)
 
 
 def attended_declined(call: Call, event: PersonDeclined, policy: Policy) -> Step:
-    """The person does not take the call. What they press is answered with the end of their leg."""
+    """The person does not take the call. A key is answered with the end of their leg; a button is not."""
     attempt = call.attempts[event.attempt - 1]
     if attempt.outcome is not None or attempt.accepted_at is not None:
         return call, ()
-    call = change_attempt(call, event.attempt, declined=True, leg_over=True)
+    call = change_attempt(call, event.attempt, declined=True, leg_over=not event.at_page)
     return _in_vain(call, event, policy, event.attempt, Outcome.DECLINED, why=event.reason)
 
 

@@ -93,6 +93,13 @@ class CallPerson:
 
 
 @dataclass(frozen=True, slots=True)
+class BringPerson:
+    """The person of an attempt took the call at their page: from the words in their ear into the conference."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReleasePerson:
     """The person of an attempt is not needed: their phone stops ringing, or they are told."""
 
@@ -150,6 +157,7 @@ Effect = (
     | ListenAgain
     | TellBot
     | CallPerson
+    | BringPerson
     | ReleasePerson
     | RenewModel
     | ChangeModel

@@ -10,6 +10,7 @@ from bot.call import By, Call
 from bot.effects import (
     Adjust as Adjust,
     AskTwilio as AskTwilio,
+    BringPerson as BringPerson,
     CallPerson as CallPerson,
     ChangeModel as ChangeModel,
     CloseStream as CloseStream,
@@ -228,17 +229,19 @@ class PersonRinging(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonAccepted(Event):
-    """Screening: the person pressed the key that takes the call."""
+    """Screening: the person pressed the key that takes the call, or the button on their page."""
 
     attempt: int
+    at_page: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonDeclined(Event):
-    """Screening: the person pressed another key."""
+    """Screening: the person pressed the key that declines, or the button on their page."""
 
     attempt: int
     reason: str = ""
+    at_page: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ It stands between the model and the output. There the model's function calls are
 the end of a response lands behind its last sample.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -43,6 +44,9 @@ from bot.speech import mark_behind_audio
 from bot.tools import CALL_TOOLS, requested
 from pipelines.changes import Change
 from pipelines.legs import Leg
+
+ANSWER_BEGINS_SECONDS = 1.0
+"""How soon after the caller's turn the model begins to answer it, if it does."""
 
 
 @dataclass(slots=True)
@@ -96,6 +100,10 @@ class HandoffProcessor(FrameProcessor):
         self._words: _LastWords | None = None
         self._in_response = False
         self._spoke = False
+        self._caller_speaks = False
+        self._owed = 0
+        """The goodbye that waits until the caller has finished speaking; 0 for none."""
+
         self._advice = ""
         """What the model is told as soon as it has finished speaking."""
 
@@ -125,10 +133,15 @@ class HandoffProcessor(FrameProcessor):
                 self._interrupted()
             case UserStartedSpeakingFrame() if direction is FrameDirection.DOWNSTREAM:
                 self._post(CallerSpoke(at=self._session.now()))
+                self._caller_speaks = True
                 if self._listening is not None:
                     self._listening.caller_began()
-            case UserStoppedSpeakingFrame() if direction is FrameDirection.DOWNSTREAM and self._listening:
-                self._listening.caller_ended()
+            case UserStoppedSpeakingFrame() if direction is FrameDirection.DOWNSTREAM:
+                self._caller_speaks = False
+                if self._listening is not None:
+                    self._listening.caller_ended()
+                if self._owed:
+                    self.create_task(self._say_what_is_owed(), "goodbye")
             case InputDTMFFrame():
                 self._post(KeyPressed(at=self._session.now(), digit=frame.button.value))
             case MarkFrame():
@@ -139,6 +152,8 @@ class HandoffProcessor(FrameProcessor):
                 pass
         await self.push_frame(frame, direction)
         if isinstance(frame, LLMFullResponseEndFrame) and self._in_response:
+            if self._owed and not self._caller_speaks:
+                self._begin_goodbye(self._owed, ask_for_line=True)
             self._in_response = False
             advice, self._advice = self._advice, ""
             if advice:
@@ -209,9 +224,22 @@ class HandoffProcessor(FrameProcessor):
 
     def say_goodbye(self, handoff: int, *, by_model: bool) -> None:
         """See `bot.session.Conversation`. The model's own words count only for its own first request."""
+        if self._caller_speaks and not by_model:
+            self._owed = handoff  # a model that stopped hearing them now would wait for the end of their turn
+        else:
+            self._begin_goodbye(handoff, ask_for_line=not by_model)
+
+    def _begin_goodbye(self, handoff: int, *, ask_for_line: bool) -> None:
+        self._owed = 0
         if self._barge_in is BargeIn.FINISH:
             self._leg.listen(False)
-        self._begin("goodbye", handoff, self._goodbye_line, ask_for_line=not by_model)
+        self._begin("goodbye", handoff, self._goodbye_line, ask_for_line=ask_for_line)
+
+    async def _say_what_is_owed(self) -> None:
+        """The caller has finished speaking: their answer goes first, where there is one."""
+        await asyncio.sleep(ANSWER_BEGINS_SECONDS)
+        if self._owed and not (self._in_response or self._caller_speaks):
+            self._begin_goodbye(self._owed, ask_for_line=True)
 
     def say_farewell(self, farewell: int) -> None:
         """See `bot.session.Conversation`."""
@@ -220,6 +248,7 @@ class HandoffProcessor(FrameProcessor):
     def listen_again(self, advice: str) -> None:
         """See `bot.session.Conversation`."""
         self._words = None
+        self._owed = 0
         self._leg.listen(True)
         if self._in_response:
             self._advice = advice  # behind what is being said

@@ -24,7 +24,7 @@ from bot.start import Start
 from bot.sweeper import Sweeper
 from bot.switchboard import Switchboard
 from bot.telephony import Telephony, TwilioTelephony
-from bot.tokens import Seal, StreamTokens
+from bot.tokens import PersonPages, Seal, StreamTokens
 from bot.twiml import Addresses
 from bot.wire import Wire, wire_of
 
@@ -144,6 +144,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         addresses=Addresses(settings.public_url),
         tokens=StreamTokens.from_auth_token(auth_token),
         seal=Seal.from_auth_token(auth_token, "callback"),
+        pages=PersonPages.from_auth_token(auth_token),
         admission=admission,
         observer=metrics,
         on_stream_expected=expect_stream,

@@ -4,6 +4,7 @@ They are written with the step itself, in one transaction, and sent afterwards (
 is told, also by a process that was started after the one that made it happen was killed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,12 +23,13 @@ class Notice:
     """What belongs to it, as JSON."""
 
 
-def notices(before: Call | None, after: Call) -> tuple[Notice, ...]:
+def notices(before: Call | None, after: Call, page: Callable[[int], str] = lambda attempt: "") -> tuple[Notice, ...]:
     """What a step has to tell, in the order of a call's life.
 
     Args:
         before: The call before the step; None for one that has just come in.
         after: The call after it.
+        page: The address of the page of an attempt's person.
     """
     told: list[Notice] = []
     if before is None:
@@ -37,7 +39,7 @@ def notices(before: Call | None, after: Call) -> tuple[Notice, ...]:
     for n, attempt in enumerate(after.attempts):
         earlier = before.attempts[n] if before and n < len(before.attempts) else None
         about = _of_call(after) | _of_attempt(n + 1, attempt)
-        told += [Notice(f"handoff.{what}", about) for what in _news(earlier, attempt)]
+        told += [Notice(f"handoff.{what}", about | _link(what, n + 1, page)) for what in _news(earlier, attempt)]
     if after.phase is Phase.ENDED and (before is None or before.phase is not Phase.ENDED):
         end = {"end": str(after.end), "ended_at": after.ended_at}
         message = {"message": after.message.url, "message_seconds": after.message.seconds} if after.message else {}
@@ -66,6 +68,11 @@ def _news(before: Attempt | None, after: Attempt) -> list[str]:
             case _:
                 news.append("failed")
     return news
+
+
+def _link(what: str, n: int, page: Callable[[int], str]) -> dict[str, Any]:
+    """Who is rung has a page; it is told with the first news of them."""
+    return {"page": page(n)} if what == "ringing" else {}
 
 
 def _of_call(call: Call) -> dict[str, Any]:

@@ -32,6 +32,14 @@ class Calling(Protocol):
         """The call to the person of this attempt."""
         ...
 
+    def bring(self, call: Call, attempt: int) -> str:
+        """The document that leads the person of this attempt to the caller."""
+        ...
+
+    def page(self, call: Call, attempt: int) -> str:
+        """The address of the page of the person of this attempt."""
+        ...
+
     def release(self, call: Call, attempt: int) -> str:
         """What they hear who are on the line for a caller who is not."""
         ...
@@ -86,13 +94,23 @@ class Orders:
             return PersonNotCalled(at=self._clock(), attempt=attempt, failure=failure, code=error.code)
         return PersonCalled(at=self._clock(), attempt=attempt, leg_sid=leg_sid)
 
+    async def bring_person(self, call: Callable[[], Call], attempt: int) -> None:
+        """Move somebody who took the call at their page from the words in their ear into the conference."""
+        leg_sid = call().attempts[attempt - 1].leg_sid
+        if leg_sid is None:
+            return
+        try:
+            await self._telephony.redirect(leg_sid, self._calling.bring(call(), attempt))
+        except TelephonyError as error:
+            logger.error("Twilio did not confirm that a person is brought to the caller: {}", error)
+
     async def release_person(self, call: Callable[[], Call], attempt: int) -> None:
         """End a ringing that nobody waits for; who has picked up is told."""
         person = call().attempts[attempt - 1]
         if person.leg_sid is None:
             return
         try:
-            if person.answered_at is None:
+            if person.answered_at is None or person.declined:
                 await self._telephony.hang_up(person.leg_sid)
             else:
                 await self._telephony.redirect(person.leg_sid, self._calling.release(call(), attempt))

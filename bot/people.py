@@ -7,6 +7,7 @@ from bot import twiml
 from bot.call import Call
 from bot.routing import OURS, Endpoint, Policy, Target, resolve
 from bot.telephony import NewCall
+from bot.tokens import PersonPages
 from bot.twiml import Addresses
 
 
@@ -17,6 +18,10 @@ class People:
     policy: Policy
     addresses: Callable[[Call], Addresses]
     """Our own addresses, for one document of a call."""
+
+    pages: PersonPages
+    clock: Callable[[], float]
+    """Unix seconds."""
 
     def order(self, call: Call, attempt: int) -> NewCall:
         """See `Calling`. A call of our own shows a number of our own: the caller's may not be shown."""
@@ -32,6 +37,16 @@ class People:
             digits=person.digits,
             machine_detection=target.machine_detection and not person.is_client,
         )
+
+    def bring(self, call: Call, attempt: int) -> str:
+        """See `Calling`."""
+        target, _ = self._whom(call, attempt)
+        return twiml.await_caller(attempt, call, self.policy, target.language, self.addresses(call))
+
+    def page(self, call: Call, attempt: int) -> str:
+        """See `Calling`."""
+        token = self.pages.make(call.sid, attempt, self.clock())
+        return f"{self.addresses(call).public_url}/handoff/{token}"
 
     def release(self, call: Call, attempt: int) -> str:
         """See `Calling`."""

@@ -18,6 +18,7 @@ from bot.carried import Carried
 from bot.events import (
     Adjust,
     AskTwilio,
+    BringPerson,
     CallPerson,
     ChangeModel,
     CloseStream,
@@ -124,6 +125,7 @@ class Session:
         self._policy = policy
         self._ledger = ledger
         self._render = render
+        self._calling = calling
         self._orders = Orders(telephony, render, calling, clock)
         self._clock = clock
         self._on_step = on_step
@@ -322,7 +324,7 @@ class Session:
 
     async def _keep(self, call: Call, event: Event) -> bool:
         """Write a step; where another process (or a late write of ours) was first, take the call as it is now."""
-        told = notices(self.call, call) if self._tells else ()
+        told = notices(self.call, call, lambda n: self._calling.page(call, n)) if self._tells else ()
         entry = Entry.of(event, call, call != self.call, told)
         if not entry.changed:
             await self._ledger.note(self.sid, entry)
@@ -363,6 +365,8 @@ class Session:
                     self._spawn(self._report(self._orders.ask(self.sid)))
                 case CallPerson(attempt):
                     self._spawn(self._report(self._orders.call_person(self.call, attempt)))
+                case BringPerson(attempt):
+                    self._spawn(self._report(self._orders.bring_person(lambda: self.call, attempt)))
                 case ReleasePerson(attempt):
                     self._spawn(self._report(self._orders.release_person(lambda: self.call, attempt)))
                 case TellBot(text):

@@ -19,7 +19,7 @@ from bot.people import People
 from bot.routing import Policy
 from bot.session import LEDGER_SECONDS, Session
 from bot.telephony import Telephony
-from bot.tokens import Seal, StreamTokens
+from bot.tokens import PersonPages, Seal, StreamTokens
 from bot.twiml import Addresses, document
 
 
@@ -45,6 +45,7 @@ class Switchboard:
         addresses: Addresses,
         tokens: StreamTokens,
         seal: Seal,
+        pages: PersonPages,
         admission: Admission,
         observer: Observer | None = None,
         on_stream_expected: Callable[[Call], None] = lambda call: None,
@@ -60,6 +61,7 @@ class Switchboard:
             addresses: Our own addresses as Twilio sees them.
             tokens: The maker of stream tokens.
             seal: Of what the addresses of callbacks carry.
+            pages: The maker of what opens a person's page.
             admission: Who decides whether the bot takes one more call.
             observer: Told of what happens to calls.
             on_stream_expected: Told of the call whose next stream Twilio is about to open.
@@ -72,6 +74,7 @@ class Switchboard:
         self._telephony = telephony
         self._tokens = tokens
         self._seal = seal
+        self.pages = pages
         self._admission = admission
         self._observer = observer
         self._on_stream_expected = on_stream_expected
@@ -277,7 +280,7 @@ class Switchboard:
             ledger=self.ledger,
             telephony=self._telephony,
             render=self._render,
-            calling=People(self.policy_of(call.called), self.addresses),
+            calling=People(self.policy_of(call.called), self.addresses, self.pages, self._clock),
             clock=self._clock,
             on_step=self._observer.stepped if self._observer else lambda before, after, event: None,
             on_end=self._forget,

@@ -13,11 +13,12 @@ from bot.events import Event
 from bot.law import answer, step
 from bot.people import People
 from bot.routing import allowed_numbers
+from bot.tokens import PersonPages
 from bot.tools import requested
 from bot.twiml import Addresses
 
 AT = Addresses("https://bot.example")
-PEOPLE = People(POLICY, lambda call: AT)
+PEOPLE = People(POLICY, lambda call: AT, PersonPages.from_auth_token("secret"), lambda: 0.0)
 
 HOSTILE = [
     "desk",

@@ -16,7 +16,7 @@ from bot.ledger import Ledger
 from bot.session import Session
 from bot.switchboard import Switchboard
 from bot.telephony import Ambiguous, CallGone, Refused
-from bot.tokens import Seal, StreamTokens
+from bot.tokens import PersonPages, Seal, StreamTokens
 from bot.twiml import Addresses
 
 SEAL = Seal.from_auth_token("secret", "callback")
@@ -43,6 +43,7 @@ def switchboard(ledger: Ledger, telephony: ScriptedTelephony) -> Switchboard:
         admission=Admission(ledger, Limits(places=10)),
         tokens=StreamTokens.from_auth_token("secret"),
         seal=SEAL,
+        pages=PersonPages.from_auth_token("secret"),
     )
 
 

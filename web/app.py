@@ -7,6 +7,7 @@ from bot.signatures import Signatures
 from web.api import calls_api
 from web.metrics import metrics_page
 from web.outage import outage_switch
+from web.person_page import person_page
 from web.twilio import twilio_routes
 
 
@@ -25,6 +26,7 @@ def create_app(line: Line) -> FastAPI:
             password=password,
         )
     )
+    app.include_router(person_page(line.switchboard, line.switchboard.ledger.record))
     app.include_router(outage_switch(line.admission, password=password))
     app.include_router(metrics_page(line.metrics.page, password=password))
 
