@@ -1,15 +1,17 @@
 """What is told of a call: to the bot when the caller comes back, to the person who is asked to take it. Pure."""
 
 from bot.call import Attempt, Call, Outcome, Rung
-from bot.routing import Policy, resolve
+from bot.phrases import LANGUAGES
+from bot.routing import Policy, Target, resolve
 
 _SPOKEN = {
     Outcome.DECLINED: "could not take the call",
     Outcome.BUSY: "was busy",
     Outcome.NO_ANSWER: "did not answer",
-    Outcome.FAILED: "could not be reached",
-    Outcome.SUPERSEDED: "could not be reached",
+    Outcome.MACHINE: "has a mailbox on",
+    Outcome.LEFT: "took the call and hung up again",
 }
+_UNREACHED = "could not be reached"
 
 FOR_RENEWED_BOT = (
     'The line to you was cut for a moment; the caller is still there and has just heard "One moment, please". Go on '
@@ -46,7 +48,56 @@ def hint(text: str) -> str:
 
 def tried_in_vain(call: Call) -> list[Attempt]:
     """The attempts of the latest hand-off, in order."""
-    return list(call.attempts[len(call.attempts) - call.tried :]) if call.tried else []
+    return [attempt for attempt in call.attempts if attempt.handoff == len(call.handoffs) > 0]
+
+
+def tried(attempt: Attempt, why: str = "") -> str:
+    """What the bot is told, without speaking of it, when one of the people who were called does not take the call."""
+    outcome = _SPOKEN.get(attempt.outcome, _UNREACHED) if attempt.outcome else _UNREACHED
+    reason = f' They gave a reason: "{why}".' if why else ""
+    return f"Somebody at {attempt.target.replace('_', ' ')} {outcome}.{reason} Stay with the caller."
+
+
+def _tries(call: Call) -> str:
+    return "; ".join(
+        f"{n}. person {_SPOKEN.get(attempt.outcome, _UNREACHED) if attempt.outcome else 'left'}"
+        for n, attempt in enumerate(tried_in_vain(call), 1)
+    )
+
+
+def nobody_came(call: Call) -> str:
+    """The instruction for a bot that has kept the caller while people were called, and none of them takes the call."""
+    return (
+        f"Nobody takes the call ({_tries(call)}). The caller is still with you and has not been moved. Say so in one "
+        "sentence, and offer three things: to help them yourself, to try once more (hand_off), or to take a message "
+        "(take_message)."
+    )
+
+
+PERSON_LEFT = (
+    "The person who had taken the call has hung up, so the caller stays with you for now; somebody else is being "
+    "called. Say sorry in a few words, and go on helping."
+)
+"""The instruction for a bot that was saying goodbye when the person who had taken the call hung up."""
+
+
+def being_called(target: Target) -> str:
+    """The instruction for a bot whose caller asked for a person by other means than its own tool."""
+    return (
+        f"A person at {target.key.replace('_', ' ')} is being called for the caller, who stays with you until somebody "
+        "takes the call. Say that in one sentence, and go on helping."
+    )
+
+
+def closed(target: Target, at: float) -> str:
+    """The instruction for a bot that wants to put the caller through to people who are not there at this hour."""
+    opens = target.hours.next_opening(at) if target.hours else None
+    when = f" They are there again {opens}." if opens else ""
+    say = f' Say this to the caller: "{target.closed_line}"' if target.closed_line else " Tell the caller so."
+    return (
+        f"The caller has not been put through: nobody is at {target.key.replace('_', ' ')} at this hour.{when}{say} "
+        "Then offer to help them yourself, or to take a message (take_message)."
+    )
 
 
 def for_returning_bot(call: Call, policy: Policy) -> str | None:
@@ -59,25 +110,22 @@ def for_returning_bot(call: Call, policy: Policy) -> str | None:
         return None
     handoff = call.handoffs[-1]
     what = resolve(policy, handoff.target).key.replace("_", " ") if handoff.target else "a person"
-    tries = [
-        f"{n}. person {_SPOKEN.get(attempt.outcome, 'could not be reached') if attempt.outcome else 'left'}"
-        for n, attempt in enumerate(tried_in_vain(call), 1)
-    ]
     return (
         f"The caller is back with you: you tried to put them through to {what} and nobody took the call "
-        f"({'; '.join(tries)}). The reason they wanted a person: {handoff.reason or 'not given'}. "
+        f"({_tries(call)}). The reason they wanted a person: {handoff.reason or 'not given'}. "
         "Do not greet them as if the call were new. Apologise, say in one sentence what happened, and "
         "offer three things: to help them yourself, to try once more (hand_off), or to take a message "
         "(take_message)."
     )
 
 
-def for_person(call: Call) -> str:
-    """What the person hears in their ear before they take the call: who is calling and why."""
+def for_person(call: Call, target: Target) -> str:
+    """What the person hears in their ear before they take the call: who is calling and why, in their language."""
+    words = LANGUAGES[target.language]
     handoff = call.handoffs[-1]
-    parts = [f"A caller from {call.caller} would like to speak to you."]
+    parts = [words.caller.format(number=call.caller)]
     if handoff.reason:
-        parts.append(f"Reason: {handoff.reason}.")
+        parts.append(f"{words.reason} {handoff.reason}.")
     if handoff.summary:
         parts.append(handoff.summary)
     return " ".join(parts)

@@ -17,6 +17,9 @@ class Phase(StrEnum):
     BOT = "bot"
     """The bot talks with the caller."""
 
+    SEEKING = "seeking"
+    """The bot talks with the caller, and meanwhile somebody who may take the call is rung."""
+
     LEAVING = "leaving"
     """A hand-off is agreed and the bot is saying goodbye."""
 
@@ -47,7 +50,7 @@ class Phase(StrEnum):
     ENDED = "ended"
 
 
-BOT_PHASES = (Phase.BOT, Phase.LEAVING, Phase.PARTING)
+BOT_PHASES = (Phase.BOT, Phase.SEEKING, Phase.LEAVING, Phase.PARTING)
 """The bot has the caller, over our media stream."""
 
 AWAY_PHASES = (Phase.REDIRECTING, Phase.RINGING, Phase.PERSON, Phase.FAILSAFE)
@@ -65,6 +68,14 @@ class Outcome(StrEnum):
 
     BUSY = "busy"
     NO_ANSWER = "no_answer"
+    """Nobody picked up; or somebody did, and pressed no key."""
+
+    MACHINE = "machine"
+    """A mailbox picked up."""
+
+    LEFT = "left"
+    """The person took the call, and had hung up before the caller was with them."""
+
     FAILED = "failed"
     """The call could not be made; the attempt's `code` is Twilio's, where there is one."""
 
@@ -97,6 +108,20 @@ class By(StrEnum):
     CONSOLE = "console"
     """A person at the console; the journal says who."""
 
+    KEY = "key"
+    """The caller pressed a key."""
+
+    PHRASE = "phrase"
+    """The caller said a phrase that leads to a person."""
+
+    ANGER = "anger"
+    UNCLEAR = "unclear"
+    """The caller was not understood, several times."""
+
+    TOOLS = "tools"
+    """The bot's tools failed, one after the other."""
+
+    SILENCE = "silence"
     WATCH = "watch"
     """The watch over the model: it is gone, so a person takes over."""
 
@@ -105,6 +130,10 @@ class By(StrEnum):
 
     LIMIT = "limit"
     """The call has had all that the operator grants it with the bot."""
+
+
+AT_ANY_HOUR = (By.WATCH, By.CLOSED, By.LIMIT)
+"""Who asks because the caller has nobody else: opening hours do not count then."""
 
 
 class Rung(StrEnum):
@@ -143,6 +172,12 @@ class Handoff:
     withdrawn: bool = False
     """The caller spoke during the goodbye and the policy says that the bot then stays."""
 
+    closed: bool = False
+    """Nobody of the target was there at this hour: nobody was rung."""
+
+    wants: tuple[str, ...] = ()
+    """Languages and skills that the person should have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -150,7 +185,8 @@ class Attempt:
 
     target: str
     number: str
-    """E.164. Several, joined by a comma, where the failsafe document rings them at once."""
+    """E.164, or the address of a SIP telephone or a client. Several, joined by a comma, where one document rings them
+    at once."""
 
     at: float
     """When the try began. Unix seconds, as all times here."""
@@ -167,6 +203,30 @@ class Attempt:
     code: int | None = None
     failsafe: bool = False
     """Dialled by the document that Twilio held, not by an order of ours."""
+
+    handoff: int = 0
+    """Which hand-off of the call it belongs to, from 1; 0 for none."""
+
+    attended: bool = False
+    """The person is called by an order of its own, while the bot has the caller."""
+
+    leg_sid: str | None = None
+    """The CallSid of that order's call, as soon as it is known."""
+
+    leg_over: bool = False
+    """That call has ended, or is about to by what it was last told."""
+
+    rang_at: float | None = None
+    """When the phone began to ring, where we are told."""
+
+    bridged_at: float | None = None
+    """When the caller and the person were together, where we are told."""
+
+    answered_by: str | None = None
+    """Who of several picked up."""
+
+    machine: bool = False
+    """Twilio heard a mailbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +262,7 @@ class Call:
     handoffs: tuple[Handoff, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     tried: int = 0
-    """How many numbers of the current hand-off's target have been tried."""
+    """How many stops of the current hand-off's route have been tried; see `bot.routing.route`."""
 
     nobody: int = 0
     """How many hand-offs ended with nobody taking the call."""
@@ -228,30 +288,51 @@ class Call:
     falls: tuple[Fall, ...] = ()
     """Each rung of the ladder that was used, in order."""
 
+    unclear: int = 0
+    """How many turns of the caller's in a row nobody understood."""
+
+    tool_errors: int = 0
+    """How many tools have failed, one after the other."""
+
     message: Message | None = None
     end: End | None = None
     ended_at: float | None = None
 
 
 def open_attempt(call: Call, n: int) -> Attempt | None:
-    """The attempt that a callback speaks of, if it is the one under way."""
-    if call.phase not in AWAY_PHASES or not call.attempts:
+    """The attempt that a callback speaks of, if it is under way. 0 is that of the document that Twilio holds."""
+    if call.phase not in (*AWAY_PHASES, *BOT_PHASES) or not call.attempts:
         return None
-    attempt = call.attempts[-1]
-    named = n == 0 if attempt.failsafe else n == len(call.attempts)
+    attempt = call.attempts[n - 1]
+    named = attempt.failsafe if n == 0 else not attempt.failsafe
     return attempt if named and attempt.outcome is None else None
 
 
-def update_attempt(call: Call, **changes: Any) -> Call:
-    """The call with its latest attempt changed."""
-    return replace(call, attempts=(*call.attempts[:-1], replace(call.attempts[-1], **changes)))
+def waiting_person(call: Call) -> int:
+    """The attempt of an attended person who has taken the call and is on the line, from 1; 0 where there is none."""
+    for n, attempt in enumerate(call.attempts, 1):
+        if attempt.attended and attempt.outcome is None and attempt.accepted_at is not None:
+            return n
+    return 0
 
 
-def close_attempt(call: Call, at: float, outcome: Outcome, code: int | None = None) -> Call:
-    """The call with its latest attempt ended, unless it has ended already."""
-    if not call.attempts or call.attempts[-1].outcome is not None:
+def change_attempt(call: Call, n: int, **changes: Any) -> Call:
+    """The call with its `n`-th attempt changed, from 1."""
+    changed = replace(call.attempts[n - 1], **changes)
+    return replace(call, attempts=(*call.attempts[: n - 1], changed, *call.attempts[n:]))
+
+
+def latest_open(call: Call) -> int:
+    """The latest attempt that is under way, from 1; 0 where there is none."""
+    return next((n for n in range(len(call.attempts), 0, -1) if call.attempts[n - 1].outcome is None), 0)
+
+
+def close_attempt(call: Call, at: float, outcome: Outcome, code: int | None = None, n: int = 0) -> Call:
+    """The call with its `n`-th attempt ended, or the latest one that is under way; unless it has ended already."""
+    n = n or latest_open(call)
+    if n == 0 or call.attempts[n - 1].outcome is not None:
         return call
-    return update_attempt(call, outcome=outcome, code=code, ended_at=at)
+    return change_attempt(call, n, outcome=outcome, code=code, ended_at=at)
 
 
 def fall(call: Call, rung: Rung, at: float, reason: str = "") -> Call:
@@ -260,8 +341,9 @@ def fall(call: Call, rung: Rung, at: float, reason: str = "") -> Call:
 
 
 def end_call(call: Call, at: float, end: End) -> Call:
-    """The call is over. An attempt still open ends with it: the caller left."""
-    call = close_attempt(call, at, Outcome.CALLER_GONE)
+    """The call is over. Attempts still open end with it: the caller left."""
+    while latest_open(call):
+        call = close_attempt(call, at, Outcome.CALLER_GONE)
     return replace(call, phase=Phase.ENDED, end=end, ended_at=at, stream_open=False)
 
 
@@ -270,6 +352,8 @@ def over(call: Call, at: float) -> Call:
     match call.phase:
         case Phase.ENDED:
             return call
+        case Phase.PERSON if (n := waiting_person(call)) and call.attempts[n - 1].bridged_at is None:
+            return end_call(call, at, End.CALLER_HUNG_UP)
         case Phase.PERSON:
             return end_call(close_attempt(call, at, Outcome.ANSWERED), at, End.PUT_THROUGH)
         case Phase.CLOSING:

@@ -36,6 +36,9 @@ class Carried:
     number: str
     """Of the last attempt."""
 
+    attended: bool
+    """Whether that is somebody who is called while the bot has the caller."""
+
     @classmethod
     def of(cls, call: Call) -> Self:
         """What to carry of a call."""
@@ -52,6 +55,7 @@ class Carried:
             call.nobody,
             call.handoffs[-1].target if call.handoffs else None,
             call.attempts[-1].number if call.attempts else "",
+            bool(call.attempts) and call.attempts[-1].attended,
         )
 
     def seal(self, sid: str, seal: Seal) -> str:
@@ -87,7 +91,8 @@ class Carried:
         handoffs = [Handoff(self.target, "", "", By.MODEL, at)] * (self.hops - len(call.handoffs))
         missing = self.attempts - len(call.attempts)
         over = [Attempt(self.target or "", self.number, at, ended_at=at, outcome=Outcome.SUPERSEDED)] * (missing - 1)
-        last = [Attempt(self.target or "", self.number, at)] if missing > 0 else []
+        latest = Attempt(self.target or "", self.number, at, handoff=self.hops, attended=self.attended)
+        last = [latest] if missing > 0 else []
         return replace(
             call,
             phase=self.phase,

@@ -23,9 +23,10 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
 from bot import briefing
-from bot.call import By
+from bot.call import By, waiting_person
 from bot.events import ModelRenewed
 from bot.handoff import HandoffProcessor
+from bot.listening import Listening
 from bot.media import SAMPLE_RATE, TwilioTransport
 from bot.reception import Reception
 from bot.routing import Policy
@@ -77,12 +78,18 @@ class Conversation:
             wire, stream_sid, session.sid, hear=None if leg.takes_frames else leg.hear, on_end=self._stream_ended
         )
         leg.speak_to(self._transport.output())
+        self._listening = Listening(
+            session,
+            silence_seconds=policy.triggers.silence_seconds,
+            playing=lambda: self._transport.output().playing,
+        )
         self._handoff = HandoffProcessor(
             session,
             self._leg,
             leg_number=self._leg_number,
             goodbye_line=policy.goodbye_line,
             barge_in=policy.goodbye_barge_in,
+            listening=self._listening,
             changes=pipeline.named_changes,
         )
         self._context = LLMContext(_opening(session, policy, pipeline), reception.tools[model])
@@ -125,13 +132,14 @@ class Conversation:
         """Talk until the stream ends, from whichever side."""
         self._session.attach(self)
         runner = WorkerRunner(handle_sigint=False)
-        watching = asyncio.create_task(self._watch.run())
+        watching = [asyncio.create_task(each.run()) for each in (self._watch, self._listening)]
         try:
             await runner.add_workers(self._worker)
             await self._worker.queue_frame(LLMRunFrame())
             await runner.run()
         finally:
-            watching.cancel()
+            for task in watching:
+                task.cancel()
             if self._renewing is not None:
                 self._renewing.cancel()
             self._session.detach(self)
@@ -151,7 +159,9 @@ class Conversation:
         """The model's own words count for the first request of its own; otherwise it is asked for the line."""
         first = handoff not in self._goodbyes
         self._goodbyes.add(handoff)
-        by_model = first and self._session.call.handoffs[handoff - 1].by is By.MODEL
+        asked = self._session.call.handoffs[handoff - 1]
+        stayed = waiting_person(self._session.call) > 0  # what it said when it asked was no goodbye
+        by_model = first and asked.by is By.MODEL and not stayed
         self._handoff.say_goodbye(handoff, by_model=by_model)
 
     def say_farewell(self, farewell: int, *, prompted: bool) -> None:
@@ -165,6 +175,10 @@ class Conversation:
     def listen_again(self, advice: str) -> None:
         """See the protocol."""
         self._handoff.listen_again(advice)
+
+    def tell(self, text: str) -> None:
+        """See the protocol."""
+        self._handoff.tell(text)
 
     def renew_model(self, renewal: int) -> None:
         """See the protocol. The caller hears a word meanwhile."""
@@ -288,6 +302,7 @@ class Conversation:
         @user_turn.event_handler("on_user_turn_message_added")
         async def on_user_turn_message_added(_: Any, message: UserTurnMessageAddedMessage) -> None:
             self._session.add_line("caller", message.content, _moment(message.timestamp))
+            self._listening.understood(message.content)
             self._keep()
 
         @assistant_turn.event_handler("on_assistant_turn_stopped")

@@ -1,30 +1,37 @@
-"""What can happen to a call, and what can be ordered for it.
+"""What can happen to a call: facts, named in the past tense; each carries the time at which it became known.
 
-Events are facts, named in the past tense; each carries the time at which it became known. Effects are orders. Four of
-them are *documents*, what Twilio shall do with the caller next.
+What can be ordered for a call stands in `bot/effects.py`; whoever knows events finds it here too.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.call import By, Call
-
-
-class Timer(StrEnum):
-    """The clocks of a call. The number that goes with one says which goodbye, redirect or wait it was."""
-
-    GOODBYE = "goodbye"
-    FAREWELL = "farewell"
-    REDIRECT = "redirect"
-    HANG_UP = "hang_up"
-    RENEWAL = "renewal"
-    """A new session of the model, or another model, takes too long."""
-
-    LIMIT = "limit"
-    """The longest time with the bot is over."""
-
-    CHECK = "check"
-    """A callback is overdue: ask Twilio whether the call still lives."""
+from bot.effects import (
+    Adjust as Adjust,
+    Advise as Advise,
+    AskTwilio as AskTwilio,
+    BringPerson as BringPerson,
+    CallPerson as CallPerson,
+    ChangeModel as ChangeModel,
+    CloseStream as CloseStream,
+    ConnectBot as ConnectBot,
+    DialPerson as DialPerson,
+    Document as Document,
+    Effect as Effect,
+    HangUp as HangUp,
+    ListenAgain as ListenAgain,
+    MeetPerson as MeetPerson,
+    ReleasePerson as ReleasePerson,
+    RenewModel as RenewModel,
+    SayFarewell as SayFarewell,
+    SayGoodbye as SayGoodbye,
+    StartTimer as StartTimer,
+    Step as Step,
+    TakeMessage as TakeMessage,
+    TellBot as TellBot,
+    Timer as Timer,
+)
 
 
 class Failure(StrEnum):
@@ -87,6 +94,8 @@ class HandoffRequested(Event):
     by: By = By.MODEL
     who: str = ""
     """The name of the person who asked, where one did."""
+    wants: tuple[str, ...] = ()
+    """Languages and skills that the person should have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +152,27 @@ class CallerSpoke(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallerSaid(Event):
+    """A turn of the caller's is over."""
+
+    text: str
+    """What was understood; empty for nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineSilent(Event):
+    """Neither the caller nor the bot has said anything for as long as the policy allows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolEnded(Event):
+    """A tool of the business has been used."""
+
+    name: str
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyPressed(Event):
     """The caller pressed a key."""
 
@@ -176,19 +206,57 @@ class PersonAnswered(Event):
     attempt: int
     """Which attempt of the call, from 1; 0 is the failsafe target in the document that Twilio holds."""
 
+    who: str = ""
+    """Whose phone it was, where several were rung at once."""
+
+    machine: bool = False
+    """Twilio heard a mailbox."""
+
+    leg_sid: str = ""
+    """See `PersonCalled`, where we are told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonCalled(Event):
+    """Twilio took the order to call the person of an attempt, while the bot has the caller."""
+
+    attempt: int
+    leg_sid: str
+    """The CallSid of the new call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonNotCalled(Event):
+    """Twilio did not confirm that order."""
+
+    attempt: int
+    failure: Failure
+    code: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonRinging(Event):
+    """The phone of an attempt rings."""
+
+    attempt: int
+    leg_sid: str = ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonAccepted(Event):
-    """Screening: the person pressed the key that takes the call."""
+    """Screening: the person pressed the key that takes the call, or the button on their page."""
 
     attempt: int
+    at_page: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonDeclined(Event):
-    """Screening: the person pressed another key."""
+    """Screening: the person pressed the key that declines, or the button on their page."""
 
     attempt: int
+    reason: str = ""
+    at_page: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +266,18 @@ class PersonLegEnded(Event):
     attempt: int
     talked: bool = False
     """They had picked up."""
+
+    status: str = ""
+    """`CallStatus` of their leg: completed, busy, no-answer, failed or canceled."""
+
+    code: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bridged(Event):
+    """The caller and the person of an attempt are together (Twilio: a conference's `participant-join`)."""
+
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,124 +351,6 @@ class TimerFired(Event):
 
     timer: Timer
     number: int
-
-
-# --- effects: orders -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class DialPerson:
-    """Document: ring the attempt's number."""
-
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectBot:
-    """Document: open the media stream of this leg."""
-
-    leg: int
-
-
-@dataclass(frozen=True, slots=True)
-class TakeMessage:
-    """Document: the recorder."""
-
-
-@dataclass(frozen=True, slots=True)
-class HangUp:
-    """Document, or an order of its own: the call ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class SayGoodbye:
-    """Have the goodbye said, unless the bot is saying it already, and report when it was heard."""
-
-    handoff: int
-
-
-@dataclass(frozen=True, slots=True)
-class SayFarewell:
-    """Have the last words said, unless the bot is saying them already, and report when they were heard."""
-
-    farewell: int
-    prompted: bool = False
-    """The bot knows nothing of it yet: it has to be asked for them."""
-
-
-@dataclass(frozen=True, slots=True)
-class ListenAgain:
-    """The bot stays with the caller: open its ears and tell it why."""
-
-    advice: str
-
-
-@dataclass(frozen=True, slots=True)
-class Advise:
-    """Tell the bot something that the caller does not hear."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class RenewModel:
-    """Open a new session of the model, which goes on with the conversation."""
-
-    renewal: int
-
-
-@dataclass(frozen=True, slots=True)
-class Adjust:
-    """Let the bot go on as a change of its pipeline says."""
-
-    change: str
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeModel:
-    """Let another pipeline take over, which goes on with the conversation."""
-
-    model: int
-    """Which one: see `Call.model`."""
-
-    renewal: int
-
-
-@dataclass(frozen=True, slots=True)
-class CloseStream:
-    """Close our own media socket: a hand-over that needs no REST request."""
-
-
-@dataclass(frozen=True, slots=True)
-class StartTimer:
-    """Wake the call after so many seconds."""
-
-    timer: Timer
-    number: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class AskTwilio:
-    """Ask Twilio whether the call still lives."""
-
-
-Document = DialPerson | ConnectBot | TakeMessage | HangUp
-Effect = (
-    Document
-    | SayGoodbye
-    | SayFarewell
-    | ListenAgain
-    | Advise
-    | RenewModel
-    | ChangeModel
-    | Adjust
-    | CloseStream
-    | StartTimer
-    | AskTwilio
-)
-Step = tuple[Call, tuple[Effect, ...]]
-"""The call as it is now and the orders that follow, at most one document among them."""
 
 
 class ImpossibleEvent(Exception):

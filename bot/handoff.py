@@ -4,6 +4,7 @@ It stands between the model and the output. There the model's function calls are
 the end of a response lands behind its last sample.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -35,14 +36,19 @@ from bot.events import (
     HandoffRequested,
     KeyPressed,
     StreamEnded,
+    ToolEnded,
 )
+from bot.listening import Listening
 from bot.media import MarkFrame, StreamStoppedFrame
 from bot.routing import BargeIn
 from bot.session import Session
 from bot.speech import mark_behind_audio
-from bot.tools import requested
+from bot.tools import CALL_TOOLS, requested
 from pipelines.changes import Change
 from pipelines.legs import Leg
+
+ANSWER_BEGINS_SECONDS = 1.0
+"""How soon after the caller's turn the model begins to answer it, if it does."""
 
 
 @dataclass(slots=True)
@@ -70,6 +76,7 @@ class HandoffProcessor(FrameProcessor):
         leg_number: int,
         goodbye_line: str,
         barge_in: BargeIn,
+        listening: Listening | None = None,
         changes: Mapping[str, Change] | None = None,
     ) -> None:
         """Serve one conversation.
@@ -80,6 +87,7 @@ class HandoffProcessor(FrameProcessor):
             leg_number: Which media stream of the call this is.
             goodbye_line: What the bot says when the model hands off without a word.
             barge_in: What happens when the caller speaks during the goodbye.
+            listening: Told of the caller's turns.
             changes: What the model may change in mid-call, by name.
         """
         super().__init__()
@@ -88,11 +96,16 @@ class HandoffProcessor(FrameProcessor):
         self._leg_number = leg_number
         self._goodbye_line = goodbye_line
         self._barge_in = barge_in
+        self._listening = listening
         self._changes = changes or {}
         self._at_pause: Callable[[], Coroutine[Any, Any, None]] | None = None
         self._words: _LastWords | None = None
         self._in_response = False
         self._spoke = False
+        self._caller_speaks = False
+        self._owed = 0
+        """The goodbye that waits until the caller has finished speaking; 0 for none."""
+
         self._said = 0
         """How many last words were begun; makes their marks unique."""
 
@@ -115,13 +128,24 @@ class HandoffProcessor(FrameProcessor):
             case FunctionCallResultFrame() if direction is FrameDirection.DOWNSTREAM:
                 line = f"{frame.function_name}({frame.arguments}) → {frame.result}"
                 self._session.add_line("tool", line, self._session.now())
+                if frame.function_name not in CALL_TOOLS:
+                    failed = isinstance(frame.result, Mapping) and "error" in frame.result
+                    self._post(ToolEnded(at=self._session.now(), name=frame.function_name, failed=failed))
             case InterruptionFrame() if direction is FrameDirection.DOWNSTREAM:
                 self._interrupted()
             case UserStartedSpeakingFrame() if direction is FrameDirection.DOWNSTREAM:
                 self._session.speaks("caller", True)
                 self._post(CallerSpoke(at=self._session.now()))
+                self._caller_speaks = True
+                if self._listening is not None:
+                    self._listening.caller_began()
             case UserStoppedSpeakingFrame() if direction is FrameDirection.DOWNSTREAM:
                 self._session.speaks("caller", False)
+                self._caller_speaks = False
+                if self._listening is not None:
+                    self._listening.caller_ended()
+                if self._owed:
+                    self.create_task(self._say_what_is_owed(), "goodbye")
             case BotStartedSpeakingFrame() | BotStoppedSpeakingFrame():
                 self._session.speaks("bot", isinstance(frame, BotStartedSpeakingFrame))
             case InputDTMFFrame():
@@ -134,6 +158,8 @@ class HandoffProcessor(FrameProcessor):
                 pass
         await self.push_frame(frame, direction)
         if isinstance(frame, LLMFullResponseEndFrame) and self._in_response:
+            if self._owed and not self._caller_speaks:
+                self._begin_goodbye(self._owed, ask_for_line=True)
             self._in_response = False
             await self._see_words_through()
             self._pauses()
@@ -202,9 +228,22 @@ class HandoffProcessor(FrameProcessor):
 
     def say_goodbye(self, handoff: int, *, by_model: bool) -> None:
         """See `bot.session.Conversation`. The model's own words count only for its own first request."""
+        if self._caller_speaks and not by_model:
+            self._owed = handoff  # a model that stopped hearing them now would wait for the end of their turn
+        else:
+            self._begin_goodbye(handoff, ask_for_line=not by_model)
+
+    def _begin_goodbye(self, handoff: int, *, ask_for_line: bool) -> None:
+        self._owed = 0
         if self._barge_in is BargeIn.FINISH:
             self._leg.listen(False)
-        self._begin("goodbye", handoff, self._goodbye_line, ask_for_line=not by_model)
+        self._begin("goodbye", handoff, self._goodbye_line, ask_for_line=ask_for_line)
+
+    async def _say_what_is_owed(self) -> None:
+        """The caller has finished speaking: their answer goes first, where there is one."""
+        await asyncio.sleep(ANSWER_BEGINS_SECONDS)
+        if self._owed and not (self._in_response or self._caller_speaks):
+            self._begin_goodbye(self._owed, ask_for_line=True)
 
     def say_farewell(self, farewell: int, *, prompted: bool) -> None:
         """See `bot.session.Conversation`."""
@@ -219,8 +258,13 @@ class HandoffProcessor(FrameProcessor):
     def listen_again(self, advice: str) -> None:
         """See `bot.session.Conversation`."""
         self._words = None
+        self._owed = 0
         self._leg.listen(True)
-        self.create_task(self._leg.prompt(advice), "advice")
+        self.advise(advice)
+
+    def tell(self, text: str) -> None:
+        """See `bot.session.Conversation`."""
+        self.create_task(self._leg.note(text), "note")
 
     def _begin(self, kind: str, number: int, line: str, *, ask_for_line: bool) -> None:
         self._said += 1

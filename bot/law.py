@@ -16,16 +16,32 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from bot.call import BOT_PHASES, By, Call, End, Phase, Rung, end_call, fall, over
+from bot import briefing, triggers
+from bot.attended import (
+    attended_accepted,
+    attended_answered,
+    attended_declined,
+    attended_leg_ended,
+    bridged,
+    is_attended,
+    person_called,
+    person_not_called,
+    person_overdue,
+    person_ringing,
+    seek,
+    settle,
+)
+from bot.call import BOT_PHASES, By, Call, End, Phase, end_call, over, waiting_person
 from bot.events import (
     Adjust,
     Advise,
     AskTwilio,
+    Bridged,
     CallEnded,
+    CallerSaid,
     CallerSpoke,
     CallLives,
     ChangeAsked,
-    ChangeModel,
     CloseStream,
     ConnectBot,
     DialEnded,
@@ -44,17 +60,21 @@ from bot.events import (
     ImpossibleEvent,
     KeyPressed,
     LimitReached,
+    LineSilent,
     ListenAgain,
+    MeetPerson,
     MessageRecorded,
     ModelLost,
     ModelRenewed,
     PersonAccepted,
     PersonAnswered,
+    PersonCalled,
     PersonDeclined,
     PersonLegEnded,
+    PersonNotCalled,
+    PersonRinging,
     RedirectAccepted,
     RedirectFailed,
-    RenewModel,
     RescueAsked,
     SayFarewell,
     SayGoodbye,
@@ -65,16 +85,20 @@ from bot.events import (
     TakeMessage,
     Timer,
     TimerFired,
+    ToolEnded,
 )
+from bot.lost_model import model_lost, model_renewed
 from bot.rescue import line_lost, rescue_asked
-from bot.routing import BargeIn, Policy
+from bot.routing import BargeIn, Policy, resolve
 from bot.transfer import (
     CHECK_SECONDS,
     FAILSAFE_CHECK_SECONDS,
     agree,
     dial_ended,
     give_up_redirect,
+    known,
     message_recorded,
+    next_stop,
     person_accepted,
     person_answered,
     person_declined,
@@ -91,15 +115,6 @@ HANG_UP_SECONDS = 3.0
 """How long Twilio may take to end the call before the hang-up is ordered again."""
 
 HANG_UP_TRIES = 3
-
-RENEWALS = 3
-"""How often in one call a new session of a model may take over. Then another model does, or a person."""
-
-RENEWAL_SECONDS = 4.0
-"""How long the caller is kept waiting for a new session. Then a person takes over."""
-
-RENEWAL_BEFORE_ANOTHER_SECONDS = 2.0
-"""The same where another model can take over: the caller shall not wait for both."""
 
 
 def answer(sid: str, caller: str, called: str, at: float) -> Step:
@@ -145,7 +160,9 @@ def step(call: Call, event: Event, policy: Policy) -> Step:
     Raises:
         ImpossibleEvent: The event contradicts the call.
     """
-    return HANDLERS[type(event)](call, event, policy)
+    after, effects = HANDLERS[type(event)](call, event, policy)
+    after, released = settle(after, event.at)
+    return after, (*effects, *released)
 
 
 def standing_document(call: Call) -> Document:
@@ -158,6 +175,8 @@ def standing_document(call: Call) -> Document:
     match call.phase:
         case Phase.RINGING:
             return DialPerson(len(call.attempts))
+        case Phase.REDIRECTING | Phase.PERSON if n := waiting_person(call):
+            return MeetPerson(n)
         case Phase.REDIRECTING if call.attempts and call.attempts[-1].outcome is None:
             return DialPerson(len(call.attempts))
         case Phase.VOICEMAIL:
@@ -189,11 +208,11 @@ def _stream_ended(call: Call, event: StreamEnded, policy: Policy) -> Step:
         return call, ()  # the end of an earlier stream, told late
     call = replace(call, stream_open=False)
     match call.phase:
-        case Phase.BOT | Phase.LEAVING | Phase.PARTING if event.stopped:
+        case Phase.BOT | Phase.SEEKING | Phase.LEAVING | Phase.PARTING if event.stopped:
             return end_call(call, event.at, End.CALLER_HUNG_UP), ()
         case Phase.CLOSING if event.stopped:
             return end_call(call, event.at, End.BOT_HUNG_UP), ()
-        case Phase.BOT | Phase.LEAVING | Phase.PARTING | Phase.CLOSING:
+        case Phase.BOT | Phase.SEEKING | Phase.LEAVING | Phase.PARTING | Phase.CLOSING:
             return line_lost(call, event, policy)
         case Phase.REDIRECTING if event.stopped:
             return redirected(call, policy)  # `stop` is the redirect's acknowledgement
@@ -205,8 +224,19 @@ def _handoff_requested(call: Call, event: HandoffRequested, policy: Policy) -> S
     if call.phase not in (Phase.BOT, Phase.PARTING):
         # Asked again while it is being done, or the caller is already with somebody: once is enough.
         return call, ()
-    call = replace(agree(call, event, policy), phase=Phase.LEAVING)
+    call = replace(agree(call, event, policy), unclear=0, tool_errors=0)
+    handoff = call.handoffs[-1]
+    if handoff.target is not None and next_stop(call, policy) is None:
+        shut = replace(handoff, closed=True)
+        call = replace(call, phase=Phase.BOT, handoffs=(*call.handoffs[:-1], shut))
+        return call, (ListenAgain(briefing.closed(resolve(policy, handoff.target), event.at)),)
+    if is_attended(call, policy):
+        call, effects = seek(call, event, policy)
+        if event.by is not By.MODEL and handoff.target is not None:
+            effects = (ListenAgain(briefing.being_called(resolve(policy, handoff.target))), *effects)
+        return call, effects
     n = len(call.handoffs)
+    call = replace(call, phase=Phase.LEAVING)
     return call, (SayGoodbye(n), StartTimer(Timer.GOODBYE, n, policy.goodbye_seconds))
 
 
@@ -241,7 +271,7 @@ def _goodbye_interrupted(call: Call, event: GoodbyeInterrupted, policy: Policy) 
 
 
 def _farewell_requested(call: Call, event: FarewellRequested, policy: Policy) -> Step:
-    if call.phase is not Phase.BOT:
+    if call.phase not in (Phase.BOT, Phase.SEEKING):
         return call, ()  # asked twice, or a hand-off is under way, which goes first
     n = call.farewells + 1
     call = replace(call, phase=Phase.PARTING, farewells=n)
@@ -271,47 +301,32 @@ def _caller_spoke(call: Call, event: CallerSpoke, policy: Policy) -> Step:
     return replace(call, phase=Phase.BOT), ()
 
 
-def _key_pressed(call: Call, event: KeyPressed, policy: Policy) -> Step:
-    return call, ()
+def _perhaps(
+    notice: Callable[[Call, Any, Policy], tuple[Call, HandoffRequested | None]],
+) -> Callable[[Call, Any, Policy], Step]:
+    """The handler of a fact that may lead to a person without the model; see `bot.triggers`."""
+
+    def handle(call: Call, event: Event, policy: Policy) -> Step:
+        if call.phase not in (Phase.BOT, Phase.PARTING):
+            return call, ()  # a person is on the way already, or there is no bot to go away from
+        call, request = notice(call, event, policy)
+        return _handoff_requested(call, request, policy) if request is not None else (call, ())
+
+    return handle
 
 
-def _model_lost(call: Call, event: ModelLost, policy: Policy) -> Step:
-    if call.phase is Phase.LEAVING:
-        return redirect(call, event, policy)  # the goodbye will not come
-    others = policy.other_models - call.model
-    n = call.renewals + 1
-    if call.phase is Phase.BOT and not (call.renewing or event.for_good) and _sessions(call) < RENEWALS:
-        call = fall(replace(call, renewals=n, renewing=True), Rung.NEW_SESSION, event.at, event.fault)
-        seconds = RENEWAL_BEFORE_ANOTHER_SECONDS if others > 0 else RENEWAL_SECONDS
-        return call, (RenewModel(n), StartTimer(Timer.RENEWAL, n, seconds))
-    if call.phase is Phase.BOT and others > 0:
-        call = replace(call, model=call.model + 1, renewals=n, renewing=True)
-        call = fall(call, Rung.ANOTHER_MODEL, event.at, event.fault)
-        return call, (ChangeModel(call.model, n), StartTimer(Timer.RENEWAL, n, RENEWAL_SECONDS))
-    if call.phase not in (Phase.BOT, Phase.PARTING):
-        return call, ()
-    request = HandoffRequested(at=event.at, target=policy.failsafe, reason=event.reason, by=By.WATCH)
-    call = fall(replace(call, renewing=False), Rung.PERSON, event.at, event.fault)
-    return redirect(agree(call, request, policy), event, policy)
+def _by_mode(
+    attended: Callable[[Call, Any, Policy], Step], dialled: Callable[[Call, Any, Policy], Step]
+) -> Callable[[Call, Any, Policy], Step]:
+    """The handler of what a person does, by whether the bot or a ringing tone has the caller meanwhile."""
 
+    def handle(call: Call, event: Any, policy: Policy) -> Step:
+        known(call, event, event.attempt)
+        n: int = event.attempt
+        called = n > 0 and call.attempts[n - 1].attended
+        return (attended if called else dialled)(call, event, policy)
 
-def _sessions(call: Call) -> int:
-    """How many new sessions the model that talks now has had."""
-    count = 0
-    for used in call.falls:
-        if used.rung is Rung.NEW_SESSION:
-            count += 1
-        elif used.rung is Rung.ANOTHER_MODEL:
-            count = 0
-    return count
-
-
-def _model_renewed(call: Call, event: ModelRenewed, policy: Policy) -> Step:
-    if event.renewal > call.renewals:
-        raise ImpossibleEvent(call, event)
-    if event.renewal < call.renewals or not call.renewing:
-        return call, ()  # too late: the caller is on the way to a person
-    return replace(call, renewing=False), ()
+    return handle
 
 
 def _limit_reached(call: Call, event: LimitReached, policy: Policy) -> Step:
@@ -357,7 +372,9 @@ def _timer_fired(call: Call, event: TimerFired, policy: Policy) -> Step:
             heard = FarewellHeard(at=event.at, farewell=event.number)
             return _farewell_heard(call, heard, policy)
         case Timer.RENEWAL if call.renewing and event.number == call.renewals:
-            return _model_lost(call, ModelLost(at=event.at, reason="no new session of the model"), policy)
+            return model_lost(call, ModelLost(at=event.at, reason="no new session of the model"), policy)
+        case Timer.PERSON:
+            return person_overdue(call, event, policy)
         case Timer.LIMIT if call.phase in BOT_PHASES and event.number == call.leg:
             again = StartTimer(Timer.LIMIT, call.leg, CHECK_SECONDS)  # for a caller who keeps the bot after all
             call, effects = _limit_reached(call, LimitReached(at=event.at, what="seconds"), policy)
@@ -386,18 +403,25 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     FarewellHeard: _farewell_heard,
     HintGiven: _hint_given,
     CallerSpoke: _caller_spoke,
-    KeyPressed: _key_pressed,
-    ModelLost: _model_lost,
-    ModelRenewed: _model_renewed,
+    CallerSaid: _perhaps(triggers.caller_said),
+    KeyPressed: _perhaps(triggers.key_pressed),
+    LineSilent: _perhaps(triggers.line_silent),
+    ToolEnded: _perhaps(triggers.tool_ended),
+    ModelLost: model_lost,
+    ModelRenewed: model_renewed,
     LimitReached: _limit_reached,
     RescueAsked: rescue_asked,
     RedirectAccepted: redirect_accepted,
     RedirectFailed: redirect_failed,
     HangUpFailed: _hang_up_failed,
-    PersonAnswered: person_answered,
-    PersonAccepted: person_accepted,
-    PersonDeclined: person_declined,
-    PersonLegEnded: person_leg_ended,
+    PersonCalled: person_called,
+    PersonNotCalled: person_not_called,
+    PersonRinging: person_ringing,
+    PersonAnswered: _by_mode(attended_answered, person_answered),
+    PersonAccepted: _by_mode(attended_accepted, person_accepted),
+    PersonDeclined: _by_mode(attended_declined, person_declined),
+    PersonLegEnded: _by_mode(attended_leg_ended, person_leg_ended),
+    Bridged: bridged,
     DialEnded: dial_ended,
     MessageRecorded: message_recorded,
     CallEnded: _call_ended,

@@ -20,8 +20,8 @@ from bot import database
 from bot.call import BOT_PHASES, Call, Phase
 from bot.loop_thread import LoopThread
 from bot.patience import Patience
-from bot.record import CALL, Entry, LedgerError, Line, Record, Role, Stored, Switch, Traffic, event_from
-from bot.tables import ANSWERS, CALLS, JOURNAL, SWITCHES, TRANSCRIPT
+from bot.record import CALL, Entry, LedgerError, Line, Record, Role, Stored, Switch, Traffic, Waiting, event_from
+from bot.tables import ANSWERS, CALLS, JOURNAL, OUTBOX, SWITCHES, TRANSCRIPT
 from bot.writer import Writer
 from bot.writings import Answered, Begin, Note, Outcome, Said, Step, Talked
 
@@ -252,6 +252,44 @@ class Ledger:
 
         return await self._writer.read(read)
 
+    # --- what is to be told ------------------------------------------------------------------------
+
+    @_to_its_end
+    async def take_notices(self, now: float, lease: float, *, limit: int = 20) -> list[Waiting]:
+        """Take what is due to be told: of each call the oldest, so that its notices are told in order.
+
+        Args:
+            now: Unix seconds.
+            lease: For so long nobody else takes them. Seconds.
+            limit: The most that are wanted.
+        """
+        first = sa.select(sa.func.min(OUTBOX.c.id)).where(OUTBOX.c.done_at.is_(None)).group_by(OUTBOX.c.call_sid)
+        due = sa.select(OUTBOX).where(OUTBOX.c.id.in_(first), OUTBOX.c.due_at <= now).order_by(OUTBOX.c.id).limit(limit)
+
+        async def take(connection: AsyncConnection) -> list[Waiting]:
+            taken: list[Waiting] = []
+            for row in (await connection.execute(due)).all():
+                mine = sa.update(OUTBOX).where(OUTBOX.c.id == row.id, OUTBOX.c.due_at == row.due_at)
+                mine = mine.where(OUTBOX.c.done_at.is_(None)).values(due_at=now + lease)
+                if (await connection.execute(mine)).rowcount:
+                    taken.append(Waiting(row.uid, row.call_sid, row.type, row.at, row.data, row.tries))
+            return taken
+
+        return await self._writer.read(take)
+
+    @_to_its_end
+    async def told(self, uid: str, at: float, failure: str | None = None) -> None:
+        """It was told, or, with a failure, is given up. `at`: Unix seconds."""
+        done = sa.update(OUTBOX).where(OUTBOX.c.uid == uid).values(done_at=at, failure=failure)
+        await self._writer.read(lambda connection: _execute(connection, done))
+
+    @_to_its_end
+    async def put_off(self, uid: str, due_at: float, failure: str) -> None:
+        """It was sent in vain, and is due again. `due_at`: Unix seconds."""
+        later = sa.update(OUTBOX).where(OUTBOX.c.uid == uid)
+        later = later.values(due_at=due_at, failure=failure, tries=OUTBOX.c.tries + 1)
+        await self._writer.read(lambda connection: _execute(connection, later))
+
     @_to_its_end
     async def traffic(self, switch: str, *, caller: str | None, since: float, together: bool) -> Traffic:
         """What all processes' calls are at.
@@ -297,6 +335,10 @@ class Ledger:
             return (await connection.execute(wanted)).scalar_one_or_none()
 
         return await self._writer.read(read)
+
+
+async def _execute(connection: AsyncConnection, statement: sa.Executable) -> None:
+    await connection.execute(statement)
 
 
 async def _load(connection: AsyncConnection, sid: str) -> Stored | None:

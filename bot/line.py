@@ -23,6 +23,7 @@ from bot.ledger import Ledger
 from bot.loop_thread import LoopThread
 from bot.metrics import Metrics
 from bot.observers import Observers
+from bot.outbox import Outbox
 from bot.reception import Receptions
 from bot.recordings import Recordings
 from bot.reporter import Reporter
@@ -33,7 +34,7 @@ from bot.start import Start
 from bot.sweeper import Sweeper
 from bot.switchboard import Switchboard
 from bot.telephony import Telephony, TwilioTelephony
-from bot.tokens import Seal, StreamTokens
+from bot.tokens import PersonPages, Seal, StreamTokens
 from bot.traces import Traces
 from bot.twiml import Addresses
 from bot.wire import Wire, wire_of
@@ -172,9 +173,11 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         addresses=Addresses(settings.public_url),
         tokens=StreamTokens.from_auth_token(auth_token),
         seal=Seal.from_auth_token(auth_token, "callback"),
+        pages=PersonPages.from_auth_token(auth_token),
         admission=admission,
         observer=Observers((metrics, reporter, Traces())),
         on_stream_expected=expect_stream,
+        tells=settings.webhook_url is not None,
     )
     desk = Desk(switchboard, feed)
 
@@ -189,6 +192,10 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         asyncio.create_task(reporter.run(state)),
         asyncio.create_task(metrics.watch_loop()),
     ]
+    if settings.webhook_url is not None and settings.webhook_secret is not None:
+        secret = settings.webhook_secret.get_secret_value()
+        outbox = Outbox(ledger, settings.webhook_url, secret, clock=switchboard.now)
+        background.append(asyncio.create_task(outbox.run()))
     try:
         yield Line(
             settings, receptions, switchboard, anteroom, admission, metrics, desk, feed, archive, recordings, aside
@@ -196,6 +203,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
     finally:
         for task in background:
             task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
         reporter.beat(state(), gone=True)
         desk.close()
         await anteroom.close()

@@ -69,3 +69,20 @@ def _refuse_short(written: str, number: str) -> None:
         raise refusal(f"is `{written}`, an emergency number", remedy)
     if len(number) <= 6:
         raise refusal(f"is `{written}`, a short number", remedy)
+
+
+def sip_address(written: str) -> str:
+    """Check a SIP address that callers are put through to.
+
+    Args:
+        written: As the operator wrote it. Its headers are ours to write.
+
+    Raises:
+        PydanticCustomError: A refusal in plain words.
+    """
+    example = "e.g. `sip:robin@pbx.example.com` or `sip:42@10.0.0.7:5061;transport=tls`"
+    if not re.fullmatch(r"sips?:[A-Za-z0-9_.!~*'()&=+$,;/%-]+@[A-Za-z0-9.\-\[\]:]+(;[a-z0-9_.=-]+)*", written):
+        raise refusal(f"is `{written}`, which is no SIP address", f"write `sip:user@host`, {example}")
+    if len(written) > 250 or "," in written:
+        raise refusal(f"is {len(written)} characters long or holds a comma", f"write `sip:user@host`, {example}")
+    return written

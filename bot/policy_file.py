@@ -7,11 +7,24 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from bot.numbers import dialable, digits
-from bot.routing import BargeIn, Fallback, Mode, Number, Policy, Target, Voicemail
-from pipelines.problems import guess, listed, refusal
+from bot.hours_entry import HoursEntry
+from bot.numbers import dialable, digits, sip_address
+from bot.phrases import LANGUAGES
+from bot.routing import (
+    OURS,
+    BargeIn,
+    Endpoint,
+    Fallback,
+    Mode,
+    Order,
+    Policy,
+    Target,
+    Voicemail,
+)
+from bot.triggers_entry import TargetReference, TriggersEntry
+from pipelines.problems import listed, refusal
 from pipelines.section import Section, Text
 from pipelines.yaml_file import read_yaml
 
@@ -37,27 +50,85 @@ def _key(key: str) -> str:
     return key
 
 
-def _reference(key: str, info: ValidationInfo) -> str:
-    targets = (info.context or {}).get("targets", ())
-    if targets and key not in targets:  # without targets, that is what has to be put right
-        remedy = f"{guess(key, targets)} there is: {listed(targets)}".strip()
-        raise refusal(f"is `{key}`, but there is no such target", remedy)
-    return key
-
-
 PhoneNumber = Annotated[str, BeforeValidator(_as_text), AfterValidator(_number)]
 TargetKey = Annotated[str, AfterValidator(_key)]
-TargetReference = Annotated[str, AfterValidator(_reference)]
+Label = Annotated[str, AfterValidator(_key)]
+"""A language or a skill."""
+
 RingSeconds = Annotated[int, Field(ge=5, le=600)]
 
 
-class NumberEntry(Section):
-    """One number of a target: the number alone, or the number and how long it rings."""
+def _sip(written: str) -> str:
+    return sip_address(written)
 
-    number: PhoneNumber
+
+def _client(identity: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.@+-]{1,120}", identity):
+        remedy = "write the identity with which it registers: letters, digits and . _ @ + -, e.g. `robin`"
+        raise refusal(f"is `{identity}`, which is no identity of a client", remedy)
+    return identity
+
+
+def _keys(written: Any) -> Any:
+    keys = str(written)
+    if not re.fullmatch(r"[0-9*#wW]{1,32}", keys):
+        raise refusal(f"is `{keys}`, which cannot be pressed", "use digits, * and #; `w` waits half a second: `ww42`")
+    return keys
+
+
+def _caller_id(written: Any, info: ValidationInfo) -> Any:
+    if written in ("caller", OURS):
+        return written
+    return _number(_as_text(written), info)
+
+
+def _language(code: str) -> str:
+    if code not in LANGUAGES:
+        raise refusal(f"is `{code}`, in which we have no words", f"choose from {listed(LANGUAGES)}")
+    return code
+
+
+class NumberEntry(Section):
+    """One telephone of a target: the number alone, or what is to be rung and how."""
+
+    number: PhoneNumber | None = None
     """The telephone number with + and country code, in quotes, e.g. "+12025550143"."""
 
+    sip: Annotated[str, AfterValidator(_sip)] | None = None
+    """A SIP address instead, e.g. `sip:robin@pbx.example.com`."""
+
+    client: Annotated[str, AfterValidator(_client)] | None = None
+    """The identity of a client of Twilio's Voice SDK instead, e.g. `robin`."""
+
     ring_seconds: RingSeconds | None = None
+    digits: Annotated[str, BeforeValidator(_keys)] | None = None
+    """Keys that are pressed when it is answered, e.g. an extension: "ww42"."""
+
+    languages: tuple[Label, ...] = ()
+    """What the person speaks, e.g. `[en, es]`."""
+
+    skills: tuple[Label, ...] = ()
+    """What the person knows about, e.g. `[refunds]`."""
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> "NumberEntry":
+        given = [kind for kind in ("number", "sip", "client") if getattr(self, kind) is not None]
+        if len(given) != 1:
+            what = f"says {' and '.join(given)}" if given else "is empty"
+            raise refusal(what, "write exactly one of `number`, `sip` and `client`")
+        if self.digits and self.number is None:
+            raise refusal("has `digits`, which only a number can be sent", "leave `digits` out")
+        return self
+
+    def endpoint(self, ring_seconds: int) -> Endpoint:
+        """It as the law knows it."""
+        return Endpoint(
+            self.number or self.sip or f"client:{self.client}",
+            self.ring_seconds or ring_seconds,
+            self.digits or "",
+            self.languages,
+            self.skills,
+        )
 
 
 def _number_entry(value: Any) -> Any:
@@ -88,15 +159,55 @@ class TargetEntry(Section):
     """How long each number rings that says nothing else. Seconds."""
 
     mode: Mode = Mode.DIAL
-    """Whether a person who answers has the caller at once, or hears first who it is."""
+    """Whether a person who answers has the caller at once, hears first who it is, or is called while the bot stays."""
 
-    caller_id: PhoneNumber | None = None
-    """The number shown to the person, one that the Twilio account owns."""
+    order: Order = Order.IN_TURN
+    """Whether the numbers are tried one after the other, all at once, or taking turns."""
+
+    caller_id: Annotated[str, BeforeValidator(_caller_id)] = "caller"
+    """The number shown to the person: `caller`, `ours`, or one that the Twilio account owns."""
+
+    language: Annotated[str, AfterValidator(_language)] = "en"
+    """In which language these people are spoken to."""
+
+    machine_detection: bool = False
+    """Whether Twilio listens for a mailbox when somebody answers."""
+
+    hours: HoursEntry | None = None
+    """When these people are there; without it, always."""
+
+    closed_line: Annotated[str, Field(max_length=300)] = ""
+    """What the caller is told when they are not."""
+
+    next: TargetReference | None = None
+    """The target that is tried when nobody of this one takes the call, or when it is closed."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "TargetEntry":
+        if self.order is Order.ALL and len(self.numbers) > 10:
+            raise refusal(f"rings {len(self.numbers)} numbers at once", "ring ten at most (Twilio: TwiML `<Dial>`)")
+        if self.closed_line and self.hours is None:
+            raise refusal("has a `closed_line` and is never closed", "add `hours`, or leave `closed_line` out")
+        if self.machine_detection and self.mode is Mode.DIAL:
+            remedy = "use `mode: screened` or `mode: attended`, which let nobody in without a key"
+            raise refusal("looks for machines and connects whoever answers", remedy)
+        return self
 
     def target(self, key: str) -> Target:
         """The target as the law knows it."""
-        numbers = tuple(Number(entry.number, entry.ring_seconds or self.ring_seconds) for entry in self.numbers)
-        return Target(key, self.description, numbers, self.mode, self.caller_id)
+        return Target(
+            key,
+            self.description,
+            tuple(entry.endpoint(self.ring_seconds) for entry in self.numbers),
+            self.mode,
+            self.order,
+            None if self.caller_id == "caller" else self.caller_id,
+            self.language,
+            self.machine_detection,
+            self.hours.hours() if self.hours else None,
+            self.closed_line,
+            self.next,
+        )
 
 
 class VoicemailEntry(Section):
@@ -177,6 +288,8 @@ class PolicyFile(Section):
     """The longest conversation with a person. Seconds (Twilio: `<Dial>`, `timeLimit`)."""
 
     limits: LimitsEntry = LimitsEntry()
+    triggers: TriggersEntry = TriggersEntry()
+    """What leads to a person besides the model."""
 
     allow: tuple[Annotated[str, BeforeValidator(_as_text)], ...] = ()
     """Numbers that are meant although they look wrong or cost extra."""
@@ -205,6 +318,7 @@ class PolicyFile(Section):
             rescue=self.failsafe is Failsafe.RESCUE if self.failsafe else rescue,
             bot_seconds=self.limits.bot_seconds,
             bot_tokens=self.limits.bot_tokens,
+            triggers=self.triggers.triggers(self.default),
         )
 
 

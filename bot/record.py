@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from bot.call import Call
 from bot.events import Event
 from bot.law import EVENTS
+from bot.notices import Notice
 
 Role = Literal["caller", "bot", "tool"]
 """Who said a line of the transcript."""
@@ -46,12 +47,15 @@ class Entry:
     """It was written after an outage, and meanwhile another process had gone on with the call: the row does not
     know of it."""
 
+    notices: tuple[Notice, ...] = ()
+    """What is to be told to the operator's own systems, written with it."""
+
     @classmethod
-    def of(cls, event: Event, call_after: Call, changed: bool) -> Self:
+    def of(cls, event: Event, call_after: Call, changed: bool, told: tuple[Notice, ...] = ()) -> Self:
         """The entry of an event and what it led to."""
         name = type(event).__name__
         data = _EVENTS[name].dump_python(event, mode="json", exclude={"at"})
-        return cls(event.at, name, data, call_after.phase, changed)
+        return cls(event.at, name, data, call_after.phase, changed, notices=told)
 
 
 def event_from(entry: Entry) -> Event | None:
@@ -130,6 +134,23 @@ class Traffic:
 
     of_caller: int
     """Calls that the caller began; 0 where it was not asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Something that is to be told, as the outbox has it."""
+
+    uid: str
+    """What a receiver knows a repetition by."""
+
+    call_sid: str
+    type: str
+    at: float
+    """When it happened. Unix seconds."""
+
+    data: dict[str, Any]
+    tries: int
+    """How often it was sent in vain."""
 
 
 def encodable(text: str) -> str:

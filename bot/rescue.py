@@ -16,11 +16,10 @@ from bot.events import (
     RescueAsked,
     StartTimer,
     Step,
-    TakeMessage,
     Timer,
 )
 from bot.routing import Policy
-from bot.transfer import CHECK_SECONDS, RESCUE_SECONDS, next_number, not_reached, redirected, straight_to, to_failsafe
+from bot.transfer import CHECK_SECONDS, RESCUE_SECONDS, not_reached, redirected, straight_to, to_failsafe, to_somebody
 
 BOT_RESCUES = 2
 """How often a caller whose stream was lost gets a bot again. The next time they get a person, and then the recorder: a
@@ -52,7 +51,7 @@ def rescue_asked(call: Call, event: RescueAsked, policy: Policy) -> Step:
             return end_call(call, event.at, End.BOT_HUNG_UP), (HangUp(),)  # the end was wanted
         case Phase.LEAVING | Phase.REDIRECTING:
             return _carry_out(_rescued(call, event), event, policy)
-        case Phase.CONNECTING | Phase.BOT | Phase.PARTING | Phase.RESCUE | Phase.FAILSAFE:
+        case Phase.CONNECTING | Phase.BOT | Phase.SEEKING | Phase.PARTING | Phase.RESCUE | Phase.FAILSAFE:
             return _take_back(_rescued(call, event), event, policy)
         case _:
             return call, ()  # somebody has the caller
@@ -65,9 +64,9 @@ def _rescued(call: Call, event: RescueAsked) -> Call:
 def _carry_out(call: Call, event: RescueAsked, policy: Policy) -> Step:
     """The agreed hand-off, which no redirect brought about, is carried out by the answer itself."""
     call = replace(not_reached(call, event.at), phase=Phase.REDIRECTING)
-    call, document = next_number(call, event, policy)
+    call, document = to_somebody(call, event, policy)
     call, effects = redirected(call, policy)
-    return call, (document or TakeMessage(), *effects)
+    return call, (document, *effects)
 
 
 def _take_back(call: Call, event: RescueAsked, policy: Policy) -> Step:

@@ -1,11 +1,20 @@
 """Who is tried next. Pure: the hand-off policy as facts, and the questions the law asks of it.
 
 The operator's `handoff.yaml` becomes one `Policy`, checked when it is read. The model names a *destination key*; only
-this file turns a key into a telephone number, and it can only return numbers that the operator wrote down.
+this file turns a key into somebody to ring, and it can only return whom the operator wrote down.
 """
 
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
+from zlib import crc32
+
+OURS = "ours"
+"""A caller id that means the number that was called."""
+
+_E164 = re.compile(r"\+[1-9][0-9]{1,14}")
 
 
 class Mode(StrEnum):
@@ -15,7 +24,24 @@ class Mode(StrEnum):
     """The person's phone rings; answering it connects the caller."""
 
     SCREENED = "screened"
-    """The person first hears who is calling and why, and presses 1 to take the call."""
+    """The person first hears who is calling and why, and presses 1 to take the call. The caller hears ringing."""
+
+    ATTENDED = "attended"
+    """As screened, and meanwhile the bot stays with the caller, who is moved only when somebody has taken the call."""
+
+
+class Order(StrEnum):
+    """In which order the people of a target are tried."""
+
+    IN_TURN = "in_turn"
+    """One after the other, as they are written down."""
+
+    ALL = "all"
+    """All at once, ten at most; who takes the call first has it."""
+
+    ROUND_ROBIN = "round_robin"
+    """One after the other; each call begins with another one. Which one, its CallSid says, so that all get their share
+    without anybody keeping count."""
 
 
 class Fallback(StrEnum):
@@ -38,15 +64,45 @@ class BargeIn(StrEnum):
     """The goodbye stops, the hand-off is withdrawn and the bot listens."""
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
-    """One telephone number of a target."""
+class Opening(Protocol):
+    """When somebody is there. Times are Unix seconds and come from events: nothing here reads a clock."""
 
-    e164: str
-    """The number in E.164 form, e.g. `+12025550143`."""
+    def open_at(self, at: float) -> bool:
+        """Whether somebody is there at this time."""
+        ...
+
+    def next_opening(self, at: float) -> str | None:
+        """When somebody is there again, in words, e.g. `Monday at 09:00`; None where that is more than a week away."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One telephone that can be rung."""
+
+    address: str
+    """A number in E.164 form, e.g. `+12025550143`, `sip:robin@example.com`, or `client:robin` (Twilio: Voice SDK)."""
 
     ring_seconds: int
-    """How long the phone rings before the next number is tried. Seconds."""
+    """How long it rings before the next one is tried. Seconds."""
+
+    digits: str = ""
+    """Keys that are pressed when it is answered, e.g. an extension; `w` waits half a second."""
+
+    languages: tuple[str, ...] = ()
+    """What the person speaks, as the model is told to name it, e.g. `en`."""
+
+    skills: tuple[str, ...] = ()
+
+    @property
+    def is_sip(self) -> bool:
+        """Whether it is a SIP address."""
+        return self.address.startswith(("sip:", "sips:"))
+
+    @property
+    def is_client(self) -> bool:
+        """Whether it is a client of Twilio's Voice SDK."""
+        return self.address.startswith("client:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +115,47 @@ class Target:
     description: str
     """When to choose it. The model reads this."""
 
-    numbers: tuple[Number, ...]
-    """Tried one after the other, in this order. Never empty."""
+    endpoints: tuple[Endpoint, ...]
+    """Who can be rung. Never empty."""
 
     mode: Mode = Mode.DIAL
+    order: Order = Order.IN_TURN
 
     caller_id: str | None = None
-    """The number shown to the person, one that the Twilio account owns. None: the caller's own."""
+    """The number shown to the person: one that the Twilio account owns, or `OURS`. None: the caller's own."""
+
+    language: str = "en"
+    """In which language the people of this target are spoken to, and summaries are written for them."""
+
+    machine_detection: bool = False
+    """Whether Twilio listens for a mailbox when somebody answers. That takes it some four seconds."""
+
+    hours: Opening | None = None
+    """When they are there; None for always."""
+
+    closed_line: str = ""
+    """What the caller is told when they are not."""
+
+    next: str | None = None
+    """The target that is tried when nobody of this one takes the call, or when it is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Whom one attempt rings."""
+
+    target: Target
+    endpoints: tuple[Endpoint, ...]
+
+    @property
+    def addresses(self) -> str:
+        """Their addresses, joined by a comma."""
+        return ",".join(endpoint.address for endpoint in self.endpoints)
+
+    @property
+    def ring_seconds(self) -> int:
+        """How long the slowest of them is given. Seconds."""
+        return max(endpoint.ring_seconds for endpoint in self.endpoints)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +167,44 @@ class Voicemail:
 
     max_seconds: int = 120
     """The longest message. Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """Words of the caller's that lead to a person without the model's doing."""
+
+    words: str
+    """In small letters, without punctuation; see `plain`."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Triggers:
+    """What leads to a person besides the model. Each names its target; None: it leads to nobody."""
+
+    keys: dict[str, str] = field(default_factory=dict[str, str])
+    """Target by key of the telephone."""
+
+    phrases: tuple[Phrase, ...] = ()
+
+    anger: str | None = None
+    """The caller is angry, by the rules of `bot.triggers`."""
+
+    unclear_turns: int = 0
+    """So many turns of the caller's in a row that nobody understood; 0: any number."""
+
+    unclear_target: str | None = None
+
+    tool_errors: int = 0
+    """So many tools that failed, one after the other; 0: any number."""
+
+    tool_error_target: str | None = None
+
+    silence_seconds: float = 0.0
+    """Neither the caller nor the bot has said anything for so long; 0: for ever. Seconds."""
+
+    silence_target: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,21 +252,61 @@ class Policy:
     bot_tokens: int | None = None
     """How many tokens of the model one stream may use; then the failsafe target takes the call. None: any number."""
 
+    triggers: Triggers = Triggers()
+
 
 def resolve(policy: Policy, key: str) -> Target:
     """The target behind a key; the default target for a key that the operator did not define."""
     return policy.targets.get(key) or policy.targets[policy.default]
 
 
-def number_at(policy: Policy, key: str, index: int) -> Number | None:
-    """The number of a target to try after `index` others; None when all have been tried."""
-    numbers = resolve(policy, key).numbers
-    return numbers[index] if 0 <= index < len(numbers) else None
+def route(
+    policy: Policy, key: str, at: float, *, wants: Sequence[str] = (), turn: str = "", at_any_hour: bool = False
+) -> tuple[Stop, ...]:
+    """Whom a hand-off tries, attempt by attempt: the target's people, then those of the next targets.
+
+    Args:
+        policy: The operator's rules.
+        key: The target's key.
+        at: When the hand-off was asked for. Unix seconds.
+        wants: Languages and skills that the person should have. Who has most of them is tried first.
+        turn: What decides who begins where people take turns.
+        at_any_hour: Whether closed targets are tried too.
+
+    Returns:
+        Nobody, where all of them are closed.
+    """
+    stops: list[Stop] = []
+    seen: set[str] = set()
+    following: str | None = resolve(policy, key).key
+    while following is not None and following not in seen:
+        seen.add(following)
+        target = policy.targets[following]
+        if at_any_hour or is_open(target, at):
+            stops += _stops(target, wants, turn)
+        following = target.next
+    return tuple(stops)
 
 
-def failsafe_number(policy: Policy) -> Number:
-    """The number in the document that Twilio already holds when everything of ours is gone."""
-    return policy.targets[policy.failsafe].numbers[0]
+def is_open(target: Target, at: float) -> bool:
+    """Whether the people of a target are there. `at`: Unix seconds."""
+    return target.hours is None or target.hours.open_at(at)
+
+
+def _stops(target: Target, wants: Sequence[str], turn: str) -> list[Stop]:
+    people = list(target.endpoints)
+    if target.order is Order.ROUND_ROBIN:
+        first = crc32(turn.encode()) % len(people)
+        people = people[first:] + people[:first]
+    people.sort(key=lambda person: -len({*person.languages, *person.skills} & set(wants)))
+    if target.order is Order.ALL:
+        return [Stop(target, tuple(people))]
+    return [Stop(target, (person,)) for person in people]
+
+
+def failsafe_seconds(policy: Policy) -> int:
+    """How long the document that Twilio already holds rings the failsafe target, all its people at once. Seconds."""
+    return max(endpoint.ring_seconds for endpoint in policy.targets[policy.failsafe].endpoints)
 
 
 def after_nobody(policy: Policy, times: int) -> Fallback:
@@ -146,6 +314,18 @@ def after_nobody(policy: Policy, times: int) -> Fallback:
     return policy.nobody[min(times, len(policy.nobody)) - 1]
 
 
+def shown_number(target: Target, caller: str, called: str) -> str | None:
+    """The caller id of a person's phone; None leaves it to Twilio, which shows the caller's own.
+
+    A caller whose number is none (it is withheld, say) would have the call rejected: then ours is shown.
+    """
+    if target.caller_id is not None and target.caller_id != OURS:
+        return target.caller_id
+    if target.caller_id == OURS or not _E164.fullmatch(caller):
+        return called if _E164.fullmatch(called) else None
+    return None
+
+
 def allowed_numbers(policy: Policy) -> frozenset[str]:
-    """Every number that may ever be dialled for a caller."""
-    return frozenset(n.e164 for target in policy.targets.values() for n in target.numbers)
+    """Every address that may ever be dialled for a caller."""
+    return frozenset(endpoint.address for target in policy.targets.values() for endpoint in target.endpoints)

@@ -12,14 +12,15 @@ from typing import Any, Protocol
 
 from loguru import logger
 
+from bot import briefing
 from bot.call import Call, Phase
 from bot.carried import Carried
 from bot.events import (
     Adjust,
     Advise,
     AskTwilio,
-    CallEnded,
-    CallLives,
+    BringPerson,
+    CallPerson,
     ChangeModel,
     CloseStream,
     ConnectBot,
@@ -27,34 +28,35 @@ from bot.events import (
     Document,
     Effect,
     Event,
-    Failure,
     HangUp,
-    HangUpFailed,
     ImpossibleEvent,
     ListenAgain,
-    RedirectAccepted,
-    RedirectFailed,
+    MeetPerson,
+    ReleasePerson,
     RenewModel,
     SayFarewell,
     SayGoodbye,
     StartTimer,
     TakeMessage,
+    TellBot,
     Timer,
     TimerFired,
 )
 from bot.law import standing_document, step
 from bot.ledger import Entry, Ledger, LedgerError, Role
+from bot.notices import notices
 from bot.observers import Observer
+from bot.orders import Calling, Orders
 from bot.routing import Policy
 from bot.speaking import Speaker, Speaking, Spoke
-from bot.telephony import Ambiguous, CallGone, Telephony, TelephonyError
+from bot.telephony import Telephony
 from bot.timers import Timers
 
 CLOSE_SECONDS = 2.0
 """How long what is being written may take when the process ends."""
 
-ENDED_STATUSES = {"completed", "busy", "failed", "no-answer", "canceled"}
-"""What Twilio calls a call that is over (Twilio: Call resource, `Status`)."""
+FOLLOW_SECONDS = 1.0
+"""How often a process whose bot has the caller looks whether another one has heard of the people who are called."""
 
 
 class Conversation(Protocol):
@@ -71,6 +73,9 @@ class Conversation(Protocol):
 
     def listen_again(self, advice: str) -> None:
         """Open the bot's ears again and tell it why."""
+
+    def tell(self, text: str) -> None:
+        """Let the bot know something, without making it speak."""
 
     def renew_model(self, renewal: int) -> None:
         """Let a new session of the model take over; report `ModelRenewed` or `ModelLost`."""
@@ -97,9 +102,11 @@ class Session:
         ledger: Ledger,
         telephony: Telephony,
         render: Callable[[Document, Call], str],
+        calling: Calling,
         clock: Callable[[], float],
         observer: Observer,
         on_end: Callable[["Session"], None],
+        tells: bool = False,
     ) -> None:
         """Take a call as the ledger has it.
 
@@ -110,9 +117,11 @@ class Session:
             ledger: The record.
             telephony: Twilio's REST.
             render: A document as TwiML.
+            calling: How people are called while the bot has the caller.
             clock: Unix seconds.
             observer: Told of what happens to the call here.
             on_end: Told once, when the call has ended.
+            tells: Whether the operator's own systems are told of what happens.
         """
         self.call = call
         self.messages: list[Any] = []
@@ -121,11 +130,13 @@ class Session:
         self._version = version
         self._policy = policy
         self._ledger = ledger
-        self._telephony = telephony
         self._render = render
+        self._calling = calling
+        self._orders = Orders(telephony, render, calling, clock)
         self._clock = clock
         self._observer = observer
         self._on_end = on_end
+        self._tells = tells
         self._not_kept: list[Event] = []
         """Facts that the record may not have when another process goes on with the call: those in the spool, and those
         that were not taken at all. To tell them twice changes nothing."""
@@ -280,10 +291,37 @@ class Session:
             if self.call.phase is not before.phase:
                 logger.info("{} → {} ({})", before.phase, self.call.phase, type(event).__name__)
             document = self._perform(effects)
+        if self.call.phase is Phase.SEEKING and before.phase is not Phase.SEEKING and self.talks:
+            self._spawn(self._follow())
         if self.call.phase is Phase.ENDED and before.phase is not Phase.ENDED:
             self._timers.stop_all()
             self._on_end(self)
         return document
+
+    async def _follow(self) -> None:
+        """Give the bot here the orders that followed from what another process was told.
+
+        What a person presses reaches any process, but only the one that has the socket can have the caller told.
+        """
+        while self.call.phase is Phase.SEEKING and self.talks:
+            await asyncio.sleep(FOLLOW_SECONDS)
+            async with self._step_lock:
+                if self.call.phase is not Phase.SEEKING:
+                    return
+                try:
+                    async with self._ledger.patience.wait():
+                        stored = await self._ledger.load(self.sid)
+                except (LedgerError, TimeoutError):
+                    continue
+                if stored is not None:
+                    self.catch_up(stored.call, stored.version, None)
+                match self.call.phase:
+                    case Phase.LEAVING:
+                        self._tell(lambda line: line.say_goodbye(len(self.call.handoffs)))
+                    case Phase.BOT:
+                        self._tell(lambda line: line.listen_again(briefing.nobody_came(self.call)))
+                    case _:
+                        pass
 
     async def _decide(self, event: Event) -> tuple[Effect, ...]:
         """Ask the law, and let the ledger decide whether this step is ours to make."""
@@ -328,7 +366,8 @@ class Session:
 
     async def _keep(self, call: Call, event: Event) -> bool:
         """Write a step; where another process (or a late write of ours) was first, take the call as it is now."""
-        entry = Entry.of(event, call, call != self.call)
+        told = notices(self.call, call, lambda n: self._calling.page(call, n)) if self._tells else ()
+        entry = Entry.of(event, call, call != self.call, told)
         if not entry.changed:
             await self._ledger.note(self.sid, entry)
             return True
@@ -360,12 +399,20 @@ class Session:
         document: Document | None = None
         for effect in effects:
             match effect:
-                case DialPerson() | ConnectBot() | TakeMessage() | HangUp():
+                case DialPerson() | MeetPerson() | ConnectBot() | TakeMessage() | HangUp():
                     document = effect
                 case StartTimer(timer, number, seconds):
                     self._timers.start(timer, number, seconds)
                 case AskTwilio():
-                    self._spawn(self._ask_twilio())
+                    self._spawn(self._report(self._orders.ask(self.sid)))
+                case CallPerson(attempt):
+                    self._spawn(self._report(self._orders.call_person(self.call, attempt)))
+                case BringPerson(attempt):
+                    self._spawn(self._report(self._orders.bring_person(lambda: self.call, attempt)))
+                case ReleasePerson(attempt):
+                    self._spawn(self._report(self._orders.release_person(lambda: self.call, attempt)))
+                case TellBot(text):
+                    self._tell(lambda line, text=text: line.tell(text))
                 case SayGoodbye(handoff):
                     self._tell(lambda line, n=handoff: line.say_goodbye(n))
                 case SayFarewell(farewell, prompted):
@@ -397,41 +444,15 @@ class Session:
     def _timer_fired(self, timer: Timer, number: int) -> None:
         self.post(TimerFired(at=self.now(), timer=timer, number=number))
 
-    # --- orders to Twilio --------------------------------------------------------------------------
+    async def _report(self, order: Awaitable[Event | None]) -> None:
+        """Carry out an order to Twilio. What comes of it is one more fact."""
+        event = await order
+        if event is not None:
+            await self._apply_and_order(event)
 
-    async def _order(self, document: Document) -> None:
-        """Deliver a document over REST. Its answer is one more fact."""
-        try:
-            if isinstance(document, HangUp):
-                if self.call.phase is Phase.CLOSING:  # the only phase in which a call may be ended
-                    await self._telephony.hang_up(self.sid)
-                return
-            await self._telephony.redirect(self.sid, self._render(document, self.call))
-        except TelephonyError as error:
-            logger.error("Twilio did not confirm {}: {}", type(document).__name__, error)
-            await self._apply_and_order(self._failed(document, error))
-        else:
-            await self._apply_and_order(RedirectAccepted(at=self.now()))
-
-    def _failed(self, document: Document, error: TelephonyError) -> Event:
-        failure = Failure.NOT_DONE
-        if isinstance(error, CallGone):
-            failure = Failure.GONE
-        elif isinstance(error, Ambiguous):
-            failure = Failure.UNKNOWN
-        if isinstance(document, HangUp):
-            return HangUpFailed(at=self.now(), failure=failure)
-        return RedirectFailed(at=self.now(), failure=failure, code=error.code)
-
-    async def _ask_twilio(self) -> None:
-        try:
-            ended = await self._telephony.status(self.sid) in ENDED_STATUSES
-        except CallGone:
-            ended = True
-        except TelephonyError as error:
-            logger.warning("Twilio did not say whether the call lives: {}", error)
-            ended = False
-        await self._apply_and_order(CallEnded(at=self.now()) if ended else CallLives(at=self.now()))
+    def _order(self, document: Document) -> Coroutine[Any, Any, None]:
+        """Deliver a document over REST."""
+        return self._report(self._orders.deliver(lambda: self.call, document))
 
     async def _record(self, write: Callable[[], Awaitable[None]]) -> None:
         try:

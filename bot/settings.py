@@ -75,6 +75,11 @@ def _websocket(url: str) -> str:
     return url.rstrip("/")
 
 
+def _receiver(url: str) -> str:
+    _split(url, ("https", "http"), "https://crm.example.com/putthrough")
+    return url
+
+
 def _sid(prefix: str, sid: str) -> str:
     if not re.fullmatch(prefix + "[0-9a-fA-F]{32}", sid):
         remedy = "copy it from the Twilio console; the SID is not the secret"
@@ -232,6 +237,12 @@ class Settings(BaseModel):
     """How many days after a call's end its transcript, its recording and all else that was said are deleted. Without
     it, they are kept."""
 
+    webhook_url: Annotated[str, AfterValidator(_receiver)] | None = None
+    """Where what happens to calls is told, e.g. `https://crm.example.com/putthrough`. It needs WEBHOOK_SECRET."""
+
+    webhook_secret: SecretStr | None = None
+    """With what those requests are signed: any long text that the receiver knows too."""
+
     log_level: Annotated[str, AfterValidator(_log_level)] = "INFO"
     """The least that is logged."""
 
@@ -248,6 +259,17 @@ class Settings(BaseModel):
             if secret is not None and info.data["twilio_api_key_sid"] is None:
                 remedy = "set TWILIO_API_KEY_SID too, or remove it to use the Auth Token"
                 raise refusal("is set without TWILIO_API_KEY_SID", remedy)
+        return secret
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _with_its_url(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if "webhook_url" in info.data:  # absent when it is wrong itself
+            if secret is None and info.data["webhook_url"] is not None:
+                remedy = "set it too, to a long text that the receiver knows: it proves that a request is ours"
+                raise refusal("is missing, but WEBHOOK_URL is set", remedy)
+            if secret is not None and len(secret.get_secret_value()) < 16:
+                raise refusal("is shorter than 16 characters", "make a longer one: openssl rand -hex 32")
         return secret
 
 

@@ -12,7 +12,7 @@ from loguru import logger
 
 from bot.events import CallEnded
 from bot.ledger import LedgerError
-from bot.session import ENDED_STATUSES
+from bot.orders import ENDED_STATUSES
 from bot.switchboard import Switchboard
 from bot.telephony import CallGone, Telephony, TelephonyError
 

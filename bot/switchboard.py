@@ -13,11 +13,13 @@ from bot.carried import Carried
 from bot.events import ConnectBot, Document, Event, HangUp, RescueAsked, StreamStarted
 from bot.law import answer, answer_without_bot, standing_document
 from bot.ledger import Entry, Ledger, LedgerError
+from bot.notices import notices
 from bot.observers import Observer
+from bot.people import People
 from bot.routing import Policy
 from bot.session import Session
 from bot.telephony import Telephony
-from bot.tokens import Seal, StreamTokens
+from bot.tokens import PersonPages, Seal, StreamTokens
 from bot.twiml import Addresses, document
 
 
@@ -33,10 +35,12 @@ class Switchboard:
         addresses: Addresses,
         tokens: StreamTokens,
         seal: Seal,
+        pages: PersonPages,
         admission: Admission,
         observer: Observer | None = None,
         on_stream_expected: Callable[[Call], None] = lambda call: None,
         clock: Callable[[], float] = time.time,
+        tells: bool = False,
     ) -> None:
         """Compose it.
 
@@ -47,10 +51,12 @@ class Switchboard:
             addresses: Our own addresses as Twilio sees them.
             tokens: The maker of stream tokens.
             seal: Of what the addresses of callbacks carry.
+            pages: The maker of what opens a person's page.
             admission: Who decides whether the bot takes one more call.
             observer: Told of what happens to calls.
             on_stream_expected: Told of the call whose next stream Twilio is about to open.
             clock: Unix seconds.
+            tells: Whether the operator's own systems are told of what happens.
         """
         self.policy_of = policy
         self.ledger = ledger
@@ -58,10 +64,12 @@ class Switchboard:
         self._telephony = telephony
         self._tokens = tokens
         self._seal = seal
+        self.pages = pages
         self._admission = admission
         self._observer = observer or Observer()
         self._on_stream_expected = on_stream_expected
         self._clock = clock
+        self._tells = tells
         self._sessions: dict[str, Session] = {}
         self._finding = asyncio.Lock()
         self.draining = False
@@ -232,7 +240,8 @@ class Switchboard:
         session = self._take(call, 1)  # at once: its place is taken, whatever the record takes
         try:
             async with self.ledger.patience.wait():
-                await self.ledger.add(call, Entry(call.started_at, "CallAnswered", {}, call.phase, True))
+                told = notices(None, call) if self._tells else ()
+                await self.ledger.add(call, Entry(call.started_at, "CallAnswered", {}, call.phase, True, notices=told))
         except (LedgerError, TimeoutError) as error:
             logger.error("the record is not kept, the call goes on: {!r}", error)
         self._observer.began(call)
@@ -256,9 +265,11 @@ class Switchboard:
             ledger=self.ledger,
             telephony=self._telephony,
             render=self._render,
+            calling=People(self.policy_of(call.called), self.addresses, self.pages, self._clock),
             clock=self._clock,
             observer=self._observer,
             on_end=self._forget,
+            tells=self._tells,
         )
         if call.phase is not Phase.ENDED:
             self._sessions[call.sid] = session

@@ -91,3 +91,22 @@ SWITCHES = sa.Table(
     sa.Column("reason", _Plain, nullable=False),
     sa.Column("at", sa.Double, nullable=False),
 )
+
+_WAITS = sa.text("done_at IS NULL")
+
+OUTBOX = sa.Table(
+    "outbox",
+    METADATA,
+    sa.Column("id", _COUNTED, primary_key=True),
+    sa.Column("uid", _Plain, nullable=False),  # what a receiver knows a repetition by
+    sa.Column("call_sid", _Plain, nullable=False),
+    sa.Column("type", _Plain, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("due_at", sa.Double, nullable=False),  # not before then; whoever is sending it has put it off
+    sa.Column("done_at", sa.Double),
+    sa.Column("failure", _Plain),  # why it was given up, or failed last
+    sa.Index("outbox_by_uid", "uid", unique=True),
+    sa.Index("outbox_waiting", "call_sid", "id", sqlite_where=_WAITS, postgresql_where=_WAITS),
+)

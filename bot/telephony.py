@@ -20,6 +20,7 @@ import random
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from math import inf
 from typing import Any, Protocol, Self
 
@@ -106,6 +107,32 @@ class Ambiguous(TelephonyError):
 # --- The port, and Twilio behind it --------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class NewCall:
+    """A call that Twilio shall make (Twilio: create a Call resource)."""
+
+    to: str
+    """E.164, `sip:…` or `client:…`."""
+
+    from_: str
+    """The number that is shown: one that the account owns."""
+
+    url: str
+    """Asked for the document when somebody has answered."""
+
+    status_callback: str
+    """Told when it is made, when it rings and when it is over."""
+
+    ring_seconds: int
+    """How long it may ring. Seconds, 600 at most."""
+
+    digits: str = ""
+    """Keys that are pressed when it is answered."""
+
+    machine_detection: bool = False
+    """Whether Twilio listens for a mailbox before it asks for the document, which then says `AnsweredBy`."""
+
+
 class Telephony(Protocol):
     """What a call's session orders from the telephone network.
 
@@ -122,6 +149,10 @@ class Telephony(Protocol):
 
     async def hang_up(self, call_sid: str) -> None:
         """End the call, whatever it is doing."""
+        ...
+
+    async def call(self, order: NewCall) -> str:
+        """Make a new call, and return its CallSid. Success means that the order was taken."""
         ...
 
     async def status(self, call_sid: str) -> str:
@@ -203,6 +234,27 @@ class TwilioTelephony:
         with self._call(call_sid) as call:
             await call.update_async(status="completed")
 
+    async def call(self, order: NewCall) -> str:
+        """See `Telephony.call`. Unlike a redirect, it is never repeated here but where it was provably not taken."""
+        options: dict[str, Any] = {"send_digits": order.digits} if order.digits else {}
+        if order.machine_detection:
+            options["machine_detection"] = "Enable"
+        with _plain_answers():
+            made: object = (
+                await self.client.calls.create_async(
+                    to=order.to,
+                    from_=order.from_,
+                    url=order.url,
+                    status_callback=order.status_callback,
+                    status_callback_event=["initiated", "ringing", "completed"],
+                    timeout=order.ring_seconds,
+                    **options,
+                )
+            ).sid
+        if not isinstance(made, str) or not _CALL_SID.fullmatch(made):
+            raise Ambiguous(None, 201, "Twilio's answer names no call")
+        return made
+
     async def status(self, call_sid: str) -> str:
         """See `Telephony.status`."""
         with self._call(call_sid) as call:
@@ -224,13 +276,18 @@ class TwilioTelephony:
         if not _CALL_SID.fullmatch(call_sid):
             raise ValueError("a CallSid must be CA and 32 hex digits")
         with logger.contextualize(call_sid=call_sid):
-            try:
+            with _plain_answers():
                 yield self.client.calls(call_sid)
-            except (ValueError, TypeError, AttributeError) as error:
-                # How the library stumbles over a success that is not JSON, not an object, or has
-                # a date that is none.
-                broken = f"Twilio's answer makes no sense: {type(error).__name__}"
-                raise Ambiguous(None, 200, broken) from error
+
+
+@contextmanager
+def _plain_answers() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError) as error:
+        # How the library stumbles over a success that is not JSON, not an object, or has a date that is none.
+        broken = f"Twilio's answer makes no sense: {type(error).__name__}"
+        raise Ambiguous(None, 200, broken) from error
 
 
 # --- The library's HTTP client -------------------------------------------------------------------

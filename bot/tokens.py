@@ -56,3 +56,32 @@ class StreamTokens:
             return None
         leg, _, expires = text.partition(".")
         return int(leg) if at <= int(expires) else None
+
+
+PAGE_SECONDS = 12 * 3600
+"""How long a person's page can be opened: a shift."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonPages:
+    """Makes and checks what opens the page of a person who is rung."""
+
+    seal: Seal
+
+    @classmethod
+    def from_auth_token(cls, auth_token: str) -> "PersonPages":
+        """Derive the secret from Twilio's auth token, which every replica has."""
+        return cls(Seal.from_auth_token(auth_token, "person's page"))
+
+    def make(self, call_sid: str, attempt: int, at: float) -> str:
+        """A token for one attempt of one call, good for `PAGE_SECONDS` from `at` (Unix seconds)."""
+        text = f"{call_sid}.{attempt}.{int(at) + PAGE_SECONDS}"
+        return f"{text}.{self.seal.of(text)}"
+
+    def read(self, token: str, at: float) -> tuple[str, int] | None:
+        """The CallSid and the attempt that it opens; None when it is forged or expired."""
+        text, _, mac = token.rpartition(".")
+        if not text or not self.seal.fits(mac, text):
+            return None
+        call_sid, attempt, expires = text.split(".")
+        return (call_sid, int(attempt)) if at <= int(expires) else None

@@ -12,28 +12,56 @@ from pipecat.frames.frames import FunctionCallResultProperties
 from pipecat.services.llm_service import FunctionCallParams
 
 from bot.events import ChangeAsked, Event, FarewellRequested, HandoffRequested
-from bot.routing import Policy
+from bot.phrases import LANGUAGES
+from bot.routing import Mode, Policy, Target
 from pipelines.changes import Change
 
 HAND_OFF = "hand_off"
 TAKE_MESSAGE = "take_message"
 END_CALL = "end_call"
 CHANGE = "change"
+CALL_TOOLS = (HAND_OFF, TAKE_MESSAGE, END_CALL, CHANGE)
 
 LONGEST_REASON = 300
 LONGEST_SUMMARY = 1500
 """Characters that we keep of the model's texts."""
 
 
+_STAYING = (
+    " Where a target says `you stay`, do not say goodbye: say in a few words that you are looking for somebody, and go "
+    "on helping; you will be told when somebody takes the call, and when nobody does."
+)
+
+
+def _described(target: Target) -> str:
+    stays = " (you stay)" if target.mode is Mode.ATTENDED else ""
+    language = LANGUAGES[target.language].name
+    written = f" (reason and summary in {language})" if target.language != "en" else ""
+    return f"{target.key}{stays}{written}: {target.description}"
+
+
 def call_tools(policy: Policy) -> list[FunctionSchema]:
     """The tools, with the policy's targets as the only destinations there are."""
-    destinations = "; ".join(f"{target.key}: {target.description}" for target in policy.targets.values())
+    destinations = "; ".join(_described(target) for target in policy.targets.values())
+    people = [person for target in policy.targets.values() for person in target.endpoints]
+    languages = sorted({language for person in people for language in person.languages})
+    skills = sorted({skill for person in people for skill in person.skills})
+    wanted: dict[str, Any] = {}
+    if languages:
+        wanted["language"] = {
+            "type": "string",
+            "enum": languages,
+            "description": "What the caller speaks.",
+        }
+    if skills:
+        wanted["skill"] = {"type": "string", "enum": skills, "description": "What the person should know about."}
     return [
         FunctionSchema(
             name=HAND_OFF,
             description=(
                 "Put the caller through to a person. Say one short goodbye sentence first, in the same "
                 "answer, then call this. Call it once; the call leaves you when the sentence has been heard."
+                f"{_STAYING if any(t.mode is Mode.ATTENDED for t in policy.targets.values()) else ''}"
             ),
             properties={
                 "target": {
@@ -44,11 +72,14 @@ def call_tools(policy: Policy) -> list[FunctionSchema]:
                 "reason": {"type": "string", "description": "Why the caller wants a person, in a few words."},
                 "summary": {
                     "type": "string",
-                    "description": "What the person should know before saying hello: one to three sentences.",
+                    "description": (
+                        "What the person should know before saying hello, and what was tried: one to three sentences."
+                    ),
                 },
+                **wanted,
             },
             required=["target", "reason", "summary"],
-            handler=_answer("The caller is being put through. Say nothing more."),
+            handler=_answer_hand_off(policy),
         ),
         FunctionSchema(
             name=TAKE_MESSAGE,
@@ -101,6 +132,7 @@ def requested(name: str, arguments: Mapping[str, Any], at: float) -> Event | Non
                 target=_text(arguments, "target", LONGEST_REASON),
                 reason=_text(arguments, "reason", LONGEST_REASON),
                 summary=_text(arguments, "summary", LONGEST_SUMMARY),
+                wants=tuple(filter(None, (_text(arguments, key, 40) for key in ("language", "skill")))),
             )
         case "take_message":
             return HandoffRequested(at=at, target=None, reason=_text(arguments, "reason", LONGEST_REASON))
@@ -115,6 +147,22 @@ def requested(name: str, arguments: Mapping[str, Any], at: float) -> Event | Non
 def _text(arguments: Mapping[str, Any], key: str, limit: int) -> str:
     value = arguments.get(key)
     return value[:limit] if isinstance(value, str) else ""
+
+
+def _answer_hand_off(policy: Policy) -> Any:
+    async def handler(params: FunctionCallParams) -> None:
+        asked = params.arguments.get("target") if isinstance(params.arguments, Mapping) else None
+        target = policy.targets.get(asked) if isinstance(asked, str) else None
+        stays = (target or policy.targets[policy.default]).mode is Mode.ATTENDED
+        words = (
+            "Somebody is being called. The caller stays with you: go on helping, do not say goodbye, and do not call "
+            "this again. You will be told how it goes."
+            if stays
+            else "The caller is being put through. Say nothing more."
+        )
+        await params.result_callback({"status": words}, properties=FunctionCallResultProperties(run_llm=False))
+
+    return handler
 
 
 def _answer(words: str) -> Any:

@@ -6,6 +6,7 @@ Part of `bot/law.py`, whose rules bind here.
 from dataclasses import replace
 
 from bot.call import (
+    AT_ANY_HOUR,
     BOT_PHASES,
     Attempt,
     Call,
@@ -15,12 +16,14 @@ from bot.call import (
     Outcome,
     Phase,
     Rung,
+    change_attempt,
     close_attempt,
     end_call,
     fall,
+    latest_open,
     open_attempt,
     over,
-    update_attempt,
+    waiting_person,
 )
 from bot.events import (
     AskTwilio,
@@ -34,6 +37,7 @@ from bot.events import (
     HandoffRequested,
     HangUp,
     ImpossibleEvent,
+    MeetPerson,
     MessageRecorded,
     PersonAccepted,
     PersonAnswered,
@@ -46,7 +50,7 @@ from bot.events import (
     TakeMessage,
     Timer,
 )
-from bot.routing import Fallback, Mode, Policy, after_nobody, failsafe_number, number_at, resolve
+from bot.routing import Fallback, Mode, Policy, Stop, after_nobody, failsafe_seconds, resolve, route
 
 REDIRECT_SECONDS = 10.0
 """The longest wait for any sign of a redirect; past it our own stream is closed."""
@@ -75,8 +79,18 @@ def agree(call: Call, event: HandoffRequested, policy: Policy) -> Call:
     target = event.target
     if target is not None:
         target = resolve(policy, target).key if len(call.handoffs) < policy.max_hops else None
-    handoff = Handoff(target, event.reason, event.summary, event.by, event.at)
+    handoff = Handoff(target, event.reason, event.summary, event.by, event.at, wants=event.wants)
     return replace(call, handoffs=(*call.handoffs, handoff), tried=0)
+
+
+def next_stop(call: Call, policy: Policy) -> Stop | None:
+    """Whom the hand-off under way tries next; None when all have been tried."""
+    handoff = call.handoffs[-1]
+    if handoff.target is None:
+        return None
+    at_any_hour = handoff.by in AT_ANY_HOUR
+    stops = route(policy, handoff.target, handoff.at, wants=handoff.wants, turn=call.sid, at_any_hour=at_any_hour)
+    return stops[call.tried] if call.tried < len(stops) else None
 
 
 def straight_to(call: Call, event: HandoffRequested, policy: Policy) -> Step:
@@ -87,27 +101,41 @@ def straight_to(call: Call, event: HandoffRequested, policy: Policy) -> Step:
 
 
 def redirect(call: Call, event: Event, policy: Policy) -> Step:
-    """Order the redirect: to the first number of the hand-off's target, or to the recorder."""
-    call, document = next_number(replace(call, phase=Phase.REDIRECTING), event, policy)
+    """Order the redirect: to the person who waits, to the first stop of the hand-off's route, or to the recorder."""
+    call = replace(call, phase=Phase.REDIRECTING)
     timer = StartTimer(Timer.REDIRECT, len(call.handoffs), REDIRECT_SECONDS)
-    return call, (document or TakeMessage(), timer)
+    call, document = to_somebody(call, event, policy)
+    return call, (document, timer)
+
+
+def to_somebody(call: Call, event: Event, policy: Policy) -> tuple[Call, DialPerson | MeetPerson | TakeMessage]:
+    """Who has the caller when they leave the bot."""
+    if n := waiting_person(call):
+        return call, MeetPerson(n)
+    call, document = next_number(call, event, policy)
+    if document is None and call.handoffs[-1].target is not None:  # all were tried, or it has become late
+        call = replace(call, handoffs=(*call.handoffs[:-1], replace(call.handoffs[-1], target=None)))
+    return call, document or TakeMessage()
 
 
 def next_number(call: Call, event: Event, policy: Policy) -> tuple[Call, DialPerson | None]:
-    """Open an attempt at the next number of the current target; None when all have been tried."""
-    target = call.handoffs[-1].target
-    number = number_at(policy, target, call.tried) if target is not None else None
-    if target is None or number is None:
+    """Open an attempt at the next stop of the current route; None when all have been tried."""
+    stop = next_stop(call, policy)
+    if stop is None:
         return call, None
-    attempt = Attempt(target, number.e164, event.at)
+    attempt = Attempt(stop.target.key, stop.addresses, event.at, handoff=len(call.handoffs))
     call = replace(call, attempts=(*call.attempts, attempt), tried=call.tried + 1)
     return call, DialPerson(len(call.attempts))
 
 
 def redirected(call: Call, policy: Policy) -> Step:
     """Twilio carries out the redirect."""
+    if waiting_person(call):
+        return replace(call, phase=Phase.PERSON), (StartTimer(Timer.CHECK, len(call.attempts), CHECK_SECONDS),)
     if call.handoffs[-1].target is None:
         return replace(call, phase=Phase.VOICEMAIL), (_check_message(policy),)
+    if call.attempts[-1].attended:  # they were on the line, and have gone meanwhile
+        return back_from(call, policy)
     return replace(call, phase=Phase.RINGING), (_check_ringing(call, policy),)
 
 
@@ -151,30 +179,32 @@ def give_up_redirect(call: Call, event: Event, policy: Policy, code: int | None 
 
 def not_reached(call: Call, at: float, code: int | None = None) -> Call:
     """The call with its open attempt failed for a reason that is not the person's: their number is tried again."""
-    if not call.attempts or call.attempts[-1].outcome is not None:
+    if not latest_open(call):
         return call
+    if waiting_person(call):
+        return call  # they are on the line; it is the caller who was not moved
     return replace(close_attempt(call, at, Outcome.FAILED, code), tried=max(call.tried - 1, 0))
 
 
 def _given_up(call: Call) -> bool:
     """Whether the redirect was given up: none is under way, and Twilio is to ask what to do."""
-    attempt = call.attempts[-1] if call.attempts else None
-    return not call.stream_open and (attempt is None or attempt.outcome is not None)
+    return not call.stream_open and (not latest_open(call) or bool(waiting_person(call)))
 
 
 def to_failsafe(call: Call, event: Event, policy: Policy) -> Step:
     """Twilio goes on with the document that it holds."""
-    number = ",".join(n.e164 for n in policy.targets[policy.failsafe].numbers)
+    number = ",".join(endpoint.address for endpoint in policy.targets[policy.failsafe].endpoints)
     attempt = Attempt(policy.failsafe, number, event.at, failsafe=True)
     call = replace(call, phase=Phase.FAILSAFE, attempts=(*call.attempts, attempt))
     call = fall(call, Rung.HELD_DOCUMENT, event.at)
-    wait = failsafe_number(policy).ring_seconds + RING_GRACE_SECONDS
+    wait = failsafe_seconds(policy) + RING_GRACE_SECONDS
     return call, (StartTimer(Timer.CHECK, len(call.attempts), wait),)
 
 
 def _check_ringing(call: Call, policy: Policy) -> StartTimer:
-    number = number_at(policy, call.attempts[-1].target, call.tried - 1)
-    ring_seconds = number.ring_seconds if number else 0
+    addresses = call.attempts[-1].number.split(",")
+    people = resolve(policy, call.attempts[-1].target).endpoints
+    ring_seconds = max((person.ring_seconds for person in people if person.address in addresses), default=0)
     return StartTimer(Timer.CHECK, len(call.attempts), ring_seconds + RING_GRACE_SECONDS)
 
 
@@ -182,53 +212,58 @@ def _check_message(policy: Policy) -> StartTimer:
     return StartTimer(Timer.CHECK, 0, policy.voicemail.max_seconds + RING_GRACE_SECONDS)
 
 
-def _known(call: Call, event: Event, n: int) -> None:
+def known(call: Call, event: Event, n: int) -> None:
+    """Refuse an event that speaks of an attempt that there is not."""
     if n > len(call.attempts) or n < 0:
         raise ImpossibleEvent(call, event)
 
 
 def person_answered(call: Call, event: PersonAnswered, policy: Policy) -> Step:
     """Somebody picked up. Unless the target is screened, that connects the caller."""
-    _known(call, event, event.attempt)
+    known(call, event, event.attempt)
     if event.attempt == 0 and call.phase in _BEFORE_FAILSAFE:
         # Our process died and another one hears of it: Twilio went on with its document.
         call = close_attempt(replace(call, stream_open=False), event.at, Outcome.FAILED)
         call, _ = to_failsafe(call, event, policy)
     attempt = open_attempt(call, event.attempt)
+    n = event.attempt or len(call.attempts)
+    if attempt is not None and event.machine and not attempt.machine and attempt.answered_at is not None:
+        return change_attempt(call, n, machine=True), ()  # that it was picked up was told before
     if attempt is None or attempt.answered_at is not None:
         return call, ()
-    call = update_attempt(call, answered_at=event.at)
-    if not attempt.failsafe and resolve(policy, attempt.target).mode is Mode.SCREENED:
+    call = change_attempt(call, n, answered_at=event.at, answered_by=event.who or None, machine=event.machine)
+    if not attempt.failsafe and resolve(policy, attempt.target).mode is not Mode.DIAL:
         return call, ()  # picked up, not yet accepted
-    return _with_person(call, event)
+    return _with_person(call, event, n)
 
 
 def person_accepted(call: Call, event: PersonAccepted, policy: Policy) -> Step:
     """The screened person takes the call."""
-    _known(call, event, event.attempt)
+    known(call, event, event.attempt)
     attempt = open_attempt(call, event.attempt)
     if attempt is None or attempt.accepted_at is not None:
         return call, ()
-    return _with_person(call, event)
+    return _with_person(call, event, event.attempt or len(call.attempts))
 
 
-def _with_person(call: Call, event: Event) -> Step:
-    call = replace(update_attempt(call, accepted_at=event.at), phase=Phase.PERSON, stream_open=False)
+def _with_person(call: Call, event: Event, n: int) -> Step:
+    call = change_attempt(call, n, accepted_at=event.at, bridged_at=event.at)
+    call = replace(call, phase=Phase.PERSON, stream_open=False)
     return call, (StartTimer(Timer.CHECK, len(call.attempts), CHECK_SECONDS),)
 
 
 def person_declined(call: Call, event: PersonDeclined, policy: Policy) -> Step:
     """The screened person does not take the call."""
-    _known(call, event, event.attempt)
+    known(call, event, event.attempt)
     attempt = open_attempt(call, event.attempt)
     if attempt is None or attempt.declined:
         return call, ()
-    return update_attempt(call, declined=True), ()  # the Dial's end follows
+    return change_attempt(call, event.attempt, declined=True), ()  # the Dial's end follows
 
 
 def person_leg_ended(call: Call, event: PersonLegEnded, policy: Policy) -> Step:
     """The person's side is over."""
-    _known(call, event, event.attempt)
+    known(call, event, event.attempt)
     attempt = open_attempt(call, event.attempt)
     if attempt is None or not attempt.failsafe:
         return call, ()  # the Dial's action tells the same, and its answer decides
@@ -239,13 +274,15 @@ def person_leg_ended(call: Call, event: PersonLegEnded, policy: Policy) -> Step:
 
 def dial_ended(call: Call, event: DialEnded, policy: Policy) -> Step:
     """The attempt is over: name its outcome, and decide who has the caller next."""
-    _known(call, event, event.attempt)
+    known(call, event, event.attempt)
     if event.attempt == 0:
         raise ImpossibleEvent(call, event)  # the failsafe Dial has no action
-    if open_attempt(call, event.attempt) is None:
+    attempt = open_attempt(call, event.attempt)
+    if attempt is None:
         return call, ()  # a retried webhook, or the action of a Dial that a redirect interrupted
-    outcome = _outcome(call.attempts[-1], event)
-    call = replace(close_attempt(call, event.at, outcome, event.code), stream_open=False)
+    outcome = _outcome(attempt, event)
+    call = close_attempt(call, event.at, outcome, event.code, n=event.attempt)
+    call = replace(call, stream_open=False)
     if outcome is Outcome.ANSWERED:
         return end_call(call, event.at, End.PUT_THROUGH), (HangUp(),)
     if outcome is Outcome.CALLER_GONE:
@@ -253,7 +290,12 @@ def dial_ended(call: Call, event: DialEnded, policy: Policy) -> Step:
     call, document = next_number(replace(call, phase=Phase.RINGING), event, policy)
     if document is not None:
         return call, (document, _check_ringing(call, policy))
-    call = replace(call, nobody=call.nobody + 1)
+    return back_from(call, policy)
+
+
+def back_from(call: Call, policy: Policy) -> Step:
+    """Nobody took the call: what comes then."""
+    call = replace(call, nobody=call.nobody + 1, stream_open=False)
     if after_nobody(policy, call.nobody) is Fallback.BOT:
         call = replace(call, phase=Phase.CONNECTING, leg=call.leg + 1)
         return call, (ConnectBot(call.leg), StartTimer(Timer.CHECK, 0, CHECK_SECONDS))
@@ -261,7 +303,8 @@ def dial_ended(call: Call, event: DialEnded, policy: Policy) -> Step:
 
 
 def _outcome(attempt: Attempt, event: DialEnded) -> Outcome:
-    if event.bridged:
+    # The Dial of a conference does not say whether anybody else was in it.
+    if attempt.bridged_at is not None if attempt.attended else event.bridged:
         return Outcome.ANSWERED
     if event.caller_gone:
         return Outcome.CALLER_GONE
@@ -270,10 +313,14 @@ def _outcome(attempt: Attempt, event: DialEnded) -> Outcome:
             return Outcome.BUSY
         case "no-answer":
             return Outcome.NO_ANSWER
+        case "completed" | "answered" if attempt.attended:
+            return Outcome.LEFT
         case "completed" | "answered" if attempt.declined:
             return Outcome.DECLINED
+        case "completed" | "answered" if attempt.machine:
+            return Outcome.MACHINE
         case "completed" | "answered" if attempt.answered_at is not None:
-            return Outcome.NO_ANSWER  # picked up, and nobody pressed the key: a machine, say
+            return Outcome.NO_ANSWER  # picked up, and nobody pressed the key
         case "completed" | "answered" | "canceled":
             # Ended before anybody picked up: another redirect of this call interrupted the Dial. Twilio requests
             # the interrupted Dial's action with `completed` and ignores the answer.

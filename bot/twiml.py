@@ -9,14 +9,15 @@ through, and Twilio then refuses the document, error 12100) and its length is ca
 # pyright: reportUnknownMemberType=false, reportMissingTypeStubs=false
 
 import re
-from dataclasses import dataclass
-from urllib.parse import urlencode
+from dataclasses import dataclass, replace
+from urllib.parse import quote, urlencode
 
 from twilio.twiml.voice_response import Connect, Dial, Gather, Stream, VoiceResponse
 
 from bot.call import Attempt, Call
-from bot.events import ConnectBot, DialPerson, Document, HangUp, TakeMessage
-from bot.routing import Mode, Policy, Target, resolve
+from bot.events import ConnectBot, DialPerson, Document, HangUp, MeetPerson, TakeMessage
+from bot.phrases import LANGUAGES
+from bot.routing import OURS, Endpoint, Mode, Policy, Target, failsafe_seconds, resolve, shown_number
 
 OVERRIDES = "#ct=1000&rt=5000&tt=14000&rc=3&rp=5xx,ct,rt"
 """How Twilio shall ask us (Twilio: Webhooks, connection overrides): one second to connect, five to answer, and three
@@ -32,6 +33,15 @@ PARAMETER_LIMIT = 490
 SAY_LIMIT = 1000
 """The longest text we let Twilio speak, in characters."""
 
+SIP_LIMIT = 900
+"""The longest SIP address that we dial, with all its headers (Twilio: TwiML `<Sip>`; less than 1024)."""
+
+SIP_SUMMARY = 300
+"""Characters of the summary in a SIP header."""
+
+MACHINES = ("machine_start", "fax")
+"""What `AnsweredBy` is of what is not a person (Twilio: Answering Machine Detection)."""
+
 _NOT_XML = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -45,6 +55,9 @@ class Addresses:
     state: str = ""
     """What the callbacks of one document carry of their call; see `bot.carried`."""
 
+    lean: bool = False
+    """Without that, and without overrides: for a document with many of them."""
+
     @property
     def media(self) -> str:
         """The media WebSocket: `wss` for https, `ws` for http. No query: Twilio would remove it."""
@@ -54,6 +67,10 @@ class Addresses:
         """The webhook for one fact about an attempt. Twilio signs the whole URL, so what it carries can be trusted."""
         return self._url(f"handoff/{name}", attempt=attempt)
 
+    def person(self, name: str, attempt: int, call_sid: str) -> str:
+        """The webhook for one fact about a person who is called for a caller: the call is not the caller's own."""
+        return self._url(f"person/{name}", attempt=attempt, call=call_sid)
+
     def recorded(self, *, failsafe: bool = False) -> str:
         """The webhook for a message on the recorder."""
         return self._url("voicemail", **({"failsafe": 1} if failsafe else {}))
@@ -62,10 +79,10 @@ class Addresses:
         """Where Twilio asks what to do with a caller whose stream is gone."""
         return self._url("rescue", leg=leg)
 
-    def _url(self, path: str, **query: int) -> str:
-        carried = {"state": self.state} if self.state else {}
+    def _url(self, path: str, **query: int | str) -> str:
+        carried = {"state": self.state} if self.state and not self.lean else {}
         asked = urlencode({**query, **carried})
-        return f"{self.public_url}/twilio/{path}{'?' if asked else ''}{asked}{OVERRIDES}"
+        return f"{self.public_url}/twilio/{path}{'?' if asked else ''}{asked}{'' if self.lean else OVERRIDES}"
 
 
 def speakable(text: str, limit: int = SAY_LIMIT) -> str:
@@ -86,16 +103,18 @@ def document(order: Document, call: Call, policy: Policy, at: Addresses, *, toke
     """
     match order:
         case ConnectBot(leg):
-            return _connect_bot(leg, policy, at, token)
+            return _connect_bot(leg, call, policy, at, token)
         case DialPerson(attempt=n):
-            return _dial(n, call.attempts[n - 1], policy, at)
+            return _dial(n, call.attempts[n - 1], call, policy, at)
+        case MeetPerson(attempt=n):
+            return _meet(n, call, policy, at)
         case TakeMessage():
             return _take_message(policy, at)
         case HangUp():
             return hang_up()
 
 
-def _connect_bot(leg: int, policy: Policy, at: Addresses, token: str) -> str:
+def _connect_bot(leg: int, call: Call, policy: Policy, at: Addresses, token: str) -> str:
     """Open the stream; and what Twilio does when our end of it vanishes.
 
     `<Connect>` has no `action`: so Twilio goes on with the next verb when the stream ends from our side, whatever the
@@ -116,12 +135,13 @@ def _connect_bot(leg: int, policy: Policy, at: Addresses, token: str) -> str:
         return str(response)
     target = policy.targets[policy.failsafe]
     dial = Dial(
-        timeout=max(number.ring_seconds for number in target.numbers),
+        timeout=max(endpoint.ring_seconds for endpoint in target.endpoints),
         time_limit=policy.dial_seconds,
-        **_caller_id(target),
+        **_caller_id(target, call),
     )
-    for number in target.numbers:  # all at once: there is nobody of ours to try them one by one
-        dial.number(number.e164, **_progress(at, 0))
+    each = replace(at, lean=len(target.endpoints) > 1)
+    for endpoint in target.endpoints:  # all at once: there is nobody of ours to try them one by one
+        _ring(dial, endpoint, endpoint.address, _progress(each, 0))
     response.append(dial)
     _record(response, policy, at.recorded(failsafe=True))
     return str(response)
@@ -137,42 +157,125 @@ def hosted_fallback(policy: Policy, after_message: str) -> str:
     """
     target = policy.targets[policy.failsafe]
     dial = Dial(
-        timeout=max(number.ring_seconds for number in target.numbers),
+        timeout=failsafe_seconds(policy),
         time_limit=policy.dial_seconds,
-        **_caller_id(target),
+        **({"caller_id": target.caller_id} if target.caller_id not in (None, OURS) else {}),
     )
-    for number in target.numbers:
-        dial.number(number.e164)
+    for endpoint in target.endpoints:
+        _ring(dial, endpoint, endpoint.address, {})
     response = VoiceResponse()
     response.append(dial)
     _record(response, policy, after_message)
     return str(response)
 
 
-def _dial(n: int, attempt: Attempt, policy: Policy, at: Addresses) -> str:
+def _dial(n: int, attempt: Attempt, call: Call, policy: Policy, at: Addresses) -> str:
     target = resolve(policy, attempt.target)
-    ring_seconds = next((number.ring_seconds for number in target.numbers if number.e164 == attempt.number), 30)
+    addresses = attempt.number.split(",")
+    people = [endpoint for endpoint in target.endpoints if endpoint.address in addresses]
+    text = _dial_people(n, people, target, call, policy, at, headers=True)
+    if len(text) > INLINE_LIMIT:  # many people, with long addresses
+        text = _dial_people(n, people, target, call, policy, at, headers=False)
+    return text
+
+
+def _dial_people(
+    n: int, people: list[Endpoint], target: Target, call: Call, policy: Policy, at: Addresses, *, headers: bool
+) -> str:
     dial = Dial(
         action=at.callback("dialed", n),
-        timeout=ring_seconds,
+        timeout=max((person.ring_seconds for person in people), default=30),
         time_limit=policy.dial_seconds,
-        **_caller_id(target),
+        **_caller_id(target, call),
     )
-    whisper = {"url": at.callback("whisper", n)} if target.mode is Mode.SCREENED else {}
-    dial.number(attempt.number, **whisper, **_progress(at, n))
+    each = replace(at, lean=len(people) > 1)
+    options = _progress(each, n)
+    if target.mode is not Mode.DIAL:
+        options = {} if each.lean else options  # the whisper tells who has picked up
+        options["url"] = each.callback("whisper", n)
+    if target.machine_detection:
+        options["machine_detection"] = "Enable"
+    for person in people:
+        _ring(dial, person, sip_uri(person, call) if person.is_sip and headers else person.address, options)
     response = VoiceResponse()
     response.append(dial)
     return str(response)
 
 
-def _caller_id(target: Target) -> dict[str, str]:
-    return {"caller_id": target.caller_id} if target.caller_id else {}
+def _ring(dial: Dial, person: Endpoint, address: str, options: dict[str, str]) -> None:
+    """One telephone of a `<Dial>`."""
+    if person.is_sip:
+        dial.sip(address, **options)
+    elif person.is_client:  # no mailbox answers there
+        known = {name: value for name, value in options.items() if name != "machine_detection"}
+        dial.client(address.removeprefix("client:"), **known)
+    else:
+        digits = {"send_digits": person.digits} if person.digits else {}
+        dial.number(address, **digits, **options)
+
+
+def sip_uri(person: Endpoint, call: Call) -> str:
+    """A SIP address with what the telephone, or the contact centre behind it, shall know of the call.
+
+    Headers stand in the address's query (Twilio: TwiML `<Sip>`). `User-to-User` is the field of RFC 7433 that contact
+    centres pass on.
+    """
+    handoff = call.handoffs[-1] if call.handoffs else None
+    headers = {
+        "User-to-User": f"{call.sid.encode().hex()};encoding=hex",
+        "X-Call-Sid": call.sid,
+        "X-Caller": speakable(call.caller, 40),
+    }
+    if handoff is not None:
+        headers |= {
+            "X-Target": handoff.target or "",
+            "X-Reason": speakable(handoff.reason, 60),
+            "X-Summary": speakable(handoff.summary, SIP_SUMMARY),
+        }
+    uri = person.address
+    for name, value in headers.items():
+        header = f"{name}={quote(value, safe='')}"
+        separator = "&" if "?" in uri else "?"
+        while value and len(uri) + len(header) + 1 > SIP_LIMIT:  # not through the middle of an encoded character
+            value = value[: len(value) * 3 // 4] if name in ("X-Summary", "X-Reason") else ""
+            header = f"{name}={quote(value, safe='')}"
+        if value:
+            uri += separator + header
+    return uri
+
+
+def _meet(n: int, call: Call, policy: Policy, at: Addresses) -> str:
+    """The caller's way into the conference. When either of the two leaves, it is over."""
+    response = VoiceResponse()
+    dial = Dial(action=at.callback("dialed", n), time_limit=policy.dial_seconds)
+    _conference(dial, n, call, at)
+    response.append(dial)
+    return str(response)
+
+
+def _conference(dial: Dial, n: int, call: Call, at: Addresses) -> None:
+    # The account's conferences share their names: the CallSid is nobody else's. The callback of whoever comes first
+    # counts for both, so it is the same.
+    dial.conference(
+        call.sid,
+        start_conference_on_enter=True,
+        end_conference_on_exit=True,
+        wait_url="",
+        beep="false",
+        status_callback=at.person("conference", n, call.sid),
+        status_callback_event="start end",
+    )
+
+
+def _caller_id(target: Target, call: Call) -> dict[str, str]:
+    number = shown_number(target, call.caller, call.called)
+    return {"caller_id": number} if number else {}
 
 
 def _progress(at: Addresses, n: int) -> dict[str, str]:
     return {
         "status_callback": at.callback("progress", n),
-        "status_callback_event": "initiated ringing answered completed",
+        "status_callback_event": "answered" if at.lean and n else "initiated ringing answered completed",
     }
 
 
@@ -196,21 +299,22 @@ def hang_up() -> str:
     return str(response)
 
 
-def whisper(text: str, n: int, at: Addresses) -> str:
-    """What the person hears before the caller is connected: who and why, and which key takes the call.
+def whisper(text: str, language: str, action: str) -> str:
+    """What the person hears before they have the caller: who and why, and which key takes the call.
 
-    When this document ends without `<Hangup>`, Twilio connects the two, whether a key was pressed or not (Twilio: TwiML
-    `<Number url>`); so it ends with one, and only the answer to the key lets it end without.
+    In a `<Dial>`, when this document ends without `<Hangup>`, Twilio connects the two, whether a key was pressed or not
+    (Twilio: TwiML `<Number url>`); so it ends with one, and only the answer to the key lets it end without.
 
     Args:
         text: Who is calling and why.
-        n: The attempt, from 1.
-        at: Our own addresses.
+        language: The person's, one of `bot.phrases.LANGUAGES`.
+        action: Where to the key is told.
     """
+    words = LANGUAGES[language]
     response = VoiceResponse()
-    gather = Gather(num_digits=1, timeout=8, action=at.callback("key", n))
-    gather.say(speakable(text))
-    gather.say("Press 1 to take the call, 2 to decline.")
+    gather = Gather(num_digits=1, timeout=8, action=action)
+    gather.say(speakable(text), language=words.voice)
+    gather.say(words.keys, language=words.voice)
     response.append(gather)
     response.hangup()
     return str(response)
@@ -224,3 +328,24 @@ def connect_person() -> str:
 def decline_person() -> str:
     """The answer to any other key."""
     return hang_up()
+
+
+def await_caller(n: int, call: Call, policy: Policy, language: str, at: Addresses) -> str:
+    """The answer to the key by which a person who was called takes the call: they wait in the conference."""
+    words = LANGUAGES[language]
+    response = VoiceResponse()
+    response.say(words.thanks, language=words.voice)
+    dial = Dial(time_limit=policy.dial_seconds)
+    _conference(dial, n, call, at)
+    response.append(dial)
+    response.hangup()
+    return str(response)
+
+
+def caller_is_gone(language: str) -> str:
+    """For a person who is on the line for a caller who is not."""
+    words = LANGUAGES[language]
+    response = VoiceResponse()
+    response.say(words.gone, language=words.voice)
+    response.hangup()
+    return str(response)

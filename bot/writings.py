@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.call import Call
 from bot.record import CALL, Entry, Line, to_json
-from bot.tables import ANSWERS, CALLS, JOURNAL, TRANSCRIPT
+from bot.tables import ANSWERS, CALLS, JOURNAL, OUTBOX, TRANSCRIPT
 
 
 def _uid() -> str:
@@ -141,11 +141,13 @@ async def write(connection: AsyncConnection, writing: Writing) -> Outcome:
             if not await _insert_new(connection, CALLS, row):
                 return Outcome.OUTRUN
             await _insert_new(connection, JOURNAL, _journal_row(call.sid, entry, uid))
+            await _put_out(connection, call.sid, entry, uid)
         case Step(call, _, entry, _, uid):
             # The row first: whoever has it locked also appends next, so the journal is in the order of versions.
             if not await _compare_and_set(connection, writing):
                 return Outcome.OUTRUN
             await _insert_new(connection, JOURNAL, _journal_row(call.sid, entry, uid))
+            await _put_out(connection, call.sid, entry, uid)
         case Note(sid, entry, uid):
             await _insert_new(connection, JOURNAL, _journal_row(sid, entry, uid))
         case Said(sid, line, uid):
@@ -189,6 +191,13 @@ async def _insert_new(connection: AsyncConnection, table: sa.Table, row: dict[st
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     result = await connection.execute(insert(table).values(**row).on_conflict_do_nothing())
     return result.rowcount > 0
+
+
+async def _put_out(connection: AsyncConnection, sid: str, entry: Entry, uid: str) -> None:
+    """What the step has to tell, in its transaction: it is told if, and only if, the step was made."""
+    for n, notice in enumerate(entry.notices):
+        row = {"uid": f"{uid}.{n}", "call_sid": sid, "type": notice.type, "at": entry.at, "data": notice.data}
+        await _insert_new(connection, OUTBOX, {**row, "tries": 0, "due_at": 0.0})
 
 
 def _columns(call: Call) -> dict[str, Any]:

@@ -113,9 +113,9 @@ class CascadeLeg(FrameLeg):
         """See `Leg`."""
         return super().resting and self._words_due_since is None
 
-    async def _append(self, message: LLMContextMessage) -> None:
-        """The user's turn adds it to the context and has the model answer."""
-        append = LLMMessagesAppendFrame([message], run_llm=True)
+    async def _append(self, message: LLMContextMessage, *, answer: bool = True) -> None:
+        """The user's turn adds it to the context and has the model answer, unless it is only to know."""
+        append = LLMMessagesAppendFrame([message], run_llm=answer)
         await self._cue.push_frame(append, FrameDirection.UPSTREAM)
 
     async def adjust(self, config: PipelineConfig, instruction: str) -> None:

@@ -171,9 +171,13 @@ class FrameLeg:
         """See `Leg`."""
         await self._append({"role": "user", "content": text})
 
-    async def _append(self, message: LLMContextMessage) -> None:
-        """Have the model answer a message. Most speech-to-speech services do when it is queued on themselves."""
-        await self._model.queue_frame(LLMMessagesAppendFrame([message], run_llm=True))
+    async def note(self, text: str) -> None:
+        """See `Leg`."""
+        await self._append({"role": "developer", "content": text}, answer=False)
+
+    async def _append(self, message: LLMContextMessage, *, answer: bool = True) -> None:
+        """Have the model take a message. Most speech-to-speech services do when it is queued on themselves."""
+        await self._model.queue_frame(LLMMessagesAppendFrame([message], run_llm=answer))
 
     # --- what goes by ------------------------------------------------------------------------------
 

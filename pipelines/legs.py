@@ -147,3 +147,6 @@ class Leg(Protocol):
 
     async def write(self, text: str) -> None:
         """Take what the caller typed instead of saying it, and have the model answer."""
+
+    async def note(self, text: str) -> None:
+        """Tell the model something that the caller did not say, for its next answer."""

@@ -11,7 +11,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from loguru import logger
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
@@ -237,13 +237,21 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
     async def write(self, text: str) -> None:
         """See `Leg`. As the user's words, where an appended message would be the system's."""
         await self._ready.wait()
+        await self._add("user", text)
+        await self._create_response()
+
+    async def note(self, text: str) -> None:
+        """See `Leg`. In the context too, for a session that replaces this one."""
+        await self._add("system", text)
+
+    async def _add(self, role: Literal["user", "system"], text: str) -> None:
         content = [events.ItemContent(type="input_text", text=text)]
-        item = events.ConversationItem(type="message", role="user", content=content)
+        item = events.ConversationItem(type="message", role=role, content=content)
         self._messages_added_manually[item.id] = True
         await self.send_client_event(events.ConversationItemCreateEvent(item=item))
-        assert self._context is not None  # noqa: S101 - the greeting came with it
-        self._context.add_message({"role": "user", "content": text})
-        await self._create_response()
+        if self._context is not None:  # the greeting comes with it
+            told: LLMContextMessage = {"role": "developer", "content": text}
+            self._context.add_message({"role": "user", "content": text} if role == "user" else told)
 
     # --- the session -------------------------------------------------------------------------------
 

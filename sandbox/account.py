@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sandbox.codec import Pcm
 from sandbox.leg import Leg
 from sandbox.people import Person
 from sandbox.scene import Journal
 from sandbox.webhooks import Webhooks
+
+if TYPE_CHECKING:
+    from sandbox.conference import Conferences
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,9 @@ class Account:
 
     legs: dict[str, Leg] = field(default_factory=dict[str, Leg])
     """Every leg there was, by CallSid."""
+
+    conferences: "Conferences" = field(init=False)
+    """There once the network is up."""
 
     recordings: dict[str, Recording] = field(default_factory=dict[str, Recording])
     webhooks: Webhooks = field(init=False)

@@ -23,6 +23,7 @@ class CallerLeg(Leg):
 
     Attributes:
         children: The legs to the people who were rung, in order.
+        called: The calls to people that our server asked for on behalf of this one, in order.
         bridged_to: The number of the person whom the caller was connected to last.
         stream: The media stream that is open, if one is.
         people: How the people behave whom this call rings.
@@ -54,6 +55,7 @@ class CallerLeg(Leg):
         super().__init__(from_=from_, to=to, direction=direction, account_sid=account_sid, journal=journal)
         self.hum = hum
         self.children: list[ChildLeg] = []
+        self.called: list[PersonLeg] = []
         self.bridged_to: str | None = None
         self.stream: MediaStream | None = None
         self._covered: list[Span] = []
@@ -165,5 +167,42 @@ class CallerLeg(Leg):
 
     def person(self, number: str) -> Person | None:
         """Who has this number, as they behave at the next attempt of this call to ring them."""
-        attempt = sum(child.number == number for child in self.children)
+        attempt = sum(rung.number == number for rung in (*self.children, *self.called))
         return behaviour(self.people, number, attempt)
+
+
+class PersonLeg(CallerLeg):
+    """A call that our server asked for. It can be on behalf of a caller, to whose scene it belongs."""
+
+    def __init__(self, *, from_: str, to: str, account_sid: str, journal: Journal, for_: CallerLeg | None) -> None:
+        """A call that does not ring yet.
+
+        Args:
+            from_: The number that is shown.
+            to: Who is called.
+            account_sid: The account that the call belongs to.
+            journal: Where everything is noted.
+            for_: The caller on whose behalf it is made.
+        """
+        people = {} if for_ is None else for_.people
+        super().__init__(
+            from_=from_,
+            to=to,
+            direction="outbound-api",
+            account_sid=account_sid,
+            journal=journal,
+            hum=None,
+            people=people,
+        )
+        self.status = "queued"
+        self.behalf_of = for_
+
+    @property
+    def scene_sid(self) -> str:
+        """The leg of the caller on whose behalf it is made."""
+        return self.sid if self.behalf_of is None else self.behalf_of.sid
+
+    @property
+    def number(self) -> str:
+        """Whose phone it is, without what a SIP address carries."""
+        return self.to.partition("?")[0]

@@ -3,7 +3,7 @@
 import asyncio
 
 from sandbox.account import Account
-from sandbox.caller import CallerLeg
+from sandbox.caller import CallerLeg, PersonLeg
 from sandbox.caller_interpreter import CallerInterpreter
 from sandbox.codec import RATE
 from sandbox.leg import Fetch, HungUp, Interruption, Redirected, Source
@@ -22,20 +22,31 @@ async def come_in(account: Account, leg: CallerLeg) -> None:
     await _finish(leg, Progress(account.webhooks, leg, line.status_callback, owner=leg))
 
 
-async def go_out(account: Account, leg: CallerLeg, order: NewCall) -> None:
+async def go_out(account: Account, leg: PersonLeg, order: NewCall) -> None:
     """A call that our server asked for: the phone rings, and who answers gets the document."""
+    owner = leg if leg.behalf_of is None else leg.behalf_of
     progress = Progress(account.webhooks, leg, order.status_callback, owner=leg, events=order.events)
     progress.tell("initiated")
-    person = leg.person(order.to)
+    person = leg.holder
     status = await _ring(leg, person, order.timeout, progress)
     if status is not None:
         leg.end(status)
+        leg.journal.note("person", "leg ended", owner.sid, number=leg.number, leg=leg.sid, status=status)
     elif person is not None:
         leg.answer()
         progress.tell("answered")
-        leg.journal.note("person", "answers", leg.sid, number=leg.to, machine=person.is_machine)
-        leg.background(_speak(leg, person))
-        await _run(CallerInterpreter(leg, account), leg, order.source)
+        leg.journal.note("person", "answers", leg.scene_sid, number=leg.number, machine=person.is_machine)
+        for digit in order.digits:
+            await asyncio.sleep(0.5 if digit.lower() == "w" else 0.1)
+        if leg.behalf_of is None:
+            leg.background(_speak(leg, person))
+        source = order.source
+        if order.detects_machines:
+            answered_by = "machine_start" if person.is_machine else "human"
+            if isinstance(source, Fetch):
+                source = Fetch(source.url, source.method, (*source.fields, ("AnsweredBy", answered_by)))
+        await _run(CallerInterpreter(leg, account), leg, source)
+        leg.journal.note("person", "leg ended", owner.sid, number=leg.number, leg=leg.sid, status="completed")
     await _finish(leg, progress)
 
 
@@ -59,14 +70,14 @@ async def _finish(leg: CallerLeg, progress: Progress) -> None:
     await leg.settle()
 
 
-async def _ring(leg: CallerLeg, person: Person | None, longest: int, progress: Progress) -> str | None:
+async def _ring(leg: PersonLeg, person: Person | None, longest: int, progress: Progress) -> str | None:
     """Ring somebody. Returns how the call ended; None when they answered."""
     if person is None:
         leg.fail(13224, f"{leg.to} is nobody's number")
         return "failed"
     if person.rings:
         leg.status = "ringing"
-        leg.journal.note("person", "rings", leg.sid, number=leg.to)
+        leg.journal.note("person", "rings", leg.scene_sid, number=leg.number)
         progress.tell("ringing")
     rings_for_ever = person.behaviour == "no_answer" or person.after > longest
     try:

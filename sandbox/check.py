@@ -45,7 +45,16 @@ class Played:
     @property
     def redirects(self) -> list[Note]:
         """The orders to Twilio's REST that moved the call."""
-        return [note for note in self.of("rest", "redirect") if note.data["status"] == 200]
+        return [note for note in self._orders("redirect") if note.data["status"] == 200]
+
+    @property
+    def hang_ups(self) -> list[Note]:
+        """The orders to Twilio's REST that ended the call."""
+        return self._orders("hang up")
+
+    def _orders(self, what: str) -> list[Note]:
+        """Orders for the caller's own leg, not for those of people who were called."""
+        return [note for note in self.of("rest", what) if note.data["leg"] in (None, self.call.sid)]
 
     @property
     def goodbye_gaps(self) -> list[float]:
@@ -54,6 +63,18 @@ class Played:
         return [
             redirect.at - max((at for at in stops if at <= redirect.at), default=0.0) for redirect in self.redirects
         ]
+
+    @property
+    def answer_gaps(self) -> list[float]:
+        """For each turn of the caller's that the bot answered: how long that took. Seconds."""
+        begins = [note.at for note in self.of("bot", "speech started")]
+        ends = [note.at for note in self.of("caller", "falls silent")]
+        following = [*ends[1:], float("inf")]
+        answers = [
+            (end, min((at for at in begins if end <= at < until), default=None))
+            for end, until in zip(ends, following, strict=True)
+        ]
+        return [at - end for end, at in answers if at is not None]
 
     @property
     def truncation_errors(self) -> list[int]:
@@ -103,7 +124,7 @@ def _as_told(played: Played) -> list[str]:
         ("end", record["end"], then.end),
         ("attempts", told, [(a.number, a.outcome) for a in then.attempts]),
         ("redirects", len(played.redirects), then.redirects),
-        ("hang-ups", len(played.of("rest", "hang up")), then.hang_ups),
+        ("hang-ups", len(played.hang_ups), then.hang_ups),
     ]
     if not played.by_requests:
         pairs.append(("model sessions", len(played.sessions), then.sessions))
@@ -125,6 +146,8 @@ def _on_time(played: Played) -> list[str]:
     if not played.story.then.without_goodbye:
         late = [gap for gap in played.goodbye_gaps if gap > REDIRECT_SECONDS]
         found += [f"a redirect came {gap * 1000:.0f} ms after the goodbye" for gap in late]
+    if played.call.called:  # people were called while the bot had the caller
+        found += [f"the bot left the caller {gap:.1f} s without an answer" for gap in played.answer_gaps if gap > 1.0]
     wrong = [ms for ms in played.truncation_errors if abs(ms) > TRUNCATION_MS]
     found += [f"what was heard at a barge-in was told wrong by {ms} ms" for ms in wrong]
     return found

@@ -5,7 +5,6 @@ Source of every protocol fact here: Twilio: TwiML `<Dial>`.
 
 import asyncio
 import contextlib
-import re
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator
 
@@ -13,10 +12,9 @@ from sandbox.caller import CallerLeg
 from sandbox.documents import Document, DocumentRefused, flag, number, words
 from sandbox.interpreter import Interpreter, Step
 from sandbox.leg import Fetch, HungUp, Interruption, ring_back
-from sandbox.phone import Noun, Phone
+from sandbox.phone import NOUNS, Noun, Phone
 from sandbox.sound import RINGBACK
 
-_E164 = re.compile(r"\+[1-9][0-9]{1,14}")
 _MOST_NUMBERS = 10
 _RING_SECONDS = 30
 _LONGEST_SECONDS = 14_400
@@ -41,8 +39,11 @@ class Dial:
         self._caller = caller
         self._verb = verb
         self._document = document
-        nouns = [Noun.read(element, document, interpreter) for element in verb.findall("Number")]
+        self._conference = verb.find("Conference")
+        nouns = [Noun.read(element, document, interpreter) for element in verb if element.tag in NOUNS]
         self._nouns = nouns or [Noun(words(verb))]
+        if self._conference is not None and nouns:
+            raise DocumentRefused(13221, "<Dial> holds a <Conference> and somebody to ring")
         if len(nouns) > _MOST_NUMBERS:
             raise DocumentRefused(13223, f"<Dial> holds more than {_MOST_NUMBERS} numbers")
         self._timeout = number(verb, "timeout", _RING_SECONDS)
@@ -58,22 +59,34 @@ class Dial:
             Interruption: The caller hung up, or REST moved the call; the `action` was asked in vain.
         """
         try:
+            if self._conference is not None:
+                return await self._confer(self._conference)
             await self._dial()
         except Interruption as why:
             # A redirect is reported as the end of a call that was connected, even when it only rang.
-            action = self._ended("no-answer" if isinstance(why, HungUp) else "completed")
+            rang = isinstance(why, HungUp) and self._conference is None
+            action = self._ended("no-answer" if rang else "completed")
             if action is not None:
                 await self._interpreter.ask_in_vain(action)
             raise
         return self._ended(self._phones[-1].leg.status if self._phones else "failed")
+
+    async def _confer(self, noun: ET.Element) -> Step:
+        """Be in a conference; its end is the Dial's."""
+        self._caller.answer()
+        url = noun.get("statusCallback")
+        callback = self._interpreter.resolve(self._document, url) if url else None
+        conference = self._interpreter.account.conferences.named(noun)
+        await conference.take_part(self._caller, noun, callback, self._time_limit)
+        return self._ended("answered")
 
     async def _dial(self) -> None:
         caller_id = self._verb.get("callerId", self._caller.from_)
         if not self._may_show(caller_id):
             return self._fail(13214, f"{caller_id} is not a caller id of this account")
         for noun in self._nouns:
-            if not _E164.fullmatch(noun.number):
-                return self._fail(13223, f"{noun.number!r} is not a number")
+            if problem := noun.problem:
+                return self._fail(*problem)
         if not flag(self._verb, "answerOnBridge"):
             self._caller.answer()
         self._phones = [Phone(noun, self._caller, self._interpreter, caller_id) for noun in self._nouns]
@@ -154,7 +167,9 @@ class Dial:
     def _ended(self, status: str) -> Fetch | None:
         """What is reported of the end, in the journal and to the `action`."""
         leg = self._winner.leg if self._winner else self._phones[-1].leg if self._phones else None
-        fields = {"DialCallStatus": status, "DialBridged": "false"}
+        fields = {"DialCallStatus": status}
+        if self._conference is None:
+            fields["DialBridged"] = "false"
         if self._winner is not None:
             fields["DialCallStatus"] = "completed"
             fields["DialCallDuration"] = str(self._winner.leg.seconds)

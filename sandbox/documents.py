@@ -25,6 +25,8 @@ def _verb(attributes: str = "", children: str = "", *, text: bool = False) -> _V
     return _Verb(frozenset(attributes.split()), frozenset(children.split()), text)
 
 
+_CALLBACKS = "url method statusCallback statusCallbackMethod statusCallbackEvent"
+
 _VERBS = {
     "Response": _verb(children="Connect Say Play Pause Dial Gather Record Redirect Hangup Reject"),
     "Connect": _verb("action method", "Stream"),
@@ -33,9 +35,17 @@ _VERBS = {
     "Say": _verb("voice language loop", text=True),
     "Play": _verb("loop digits", text=True),
     "Pause": _verb("length"),
-    "Dial": _verb("action method timeout timeLimit callerId ringTone answerOnBridge record", "Number", text=True),
-    "Number": _verb(
-        "url method sendDigits statusCallback statusCallbackMethod statusCallbackEvent machineDetection",
+    "Dial": _verb(
+        "action method timeout timeLimit callerId ringTone answerOnBridge record",
+        "Number Sip Client Conference",
+        text=True,
+    ),
+    "Number": _verb(f"{_CALLBACKS} sendDigits machineDetection", text=True),
+    "Sip": _verb(f"{_CALLBACKS} username password machineDetection", text=True),
+    "Client": _verb(_CALLBACKS, text=True),
+    "Conference": _verb(
+        "startConferenceOnEnter endConferenceOnExit waitUrl waitMethod beep muted maxParticipants"
+        " statusCallback statusCallbackMethod statusCallbackEvent participantLabel",
         text=True,
     ),
     "Gather": _verb("input numDigits timeout action method finishOnKey actionOnEmptyResult", "Say Play Pause"),

@@ -104,6 +104,9 @@ class Leg:
         self.mouth = Track(time.monotonic)
         self.warnings: list[tuple[int, str]] = []
         self.errors: list[tuple[int, str]] = []
+        self.holder: Person | None = None
+        """Who has the telephone, where the sandbox plays them."""
+
         self._keys: asyncio.Queue[str] | None = None
         self._order: Interruption | None = None
         self._ordered = asyncio.Event()
@@ -204,12 +207,26 @@ class Leg:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[asyncio.Queue[str]]:
-        """Collect the keys that the telephone presses."""
+        """Collect the keys that are pressed; a person presses theirs when they are asked for them."""
         self._keys = asyncio.Queue()
+        pressing = asyncio.create_task(self._press(self.holder)) if self.holder else None
         try:
             yield self._keys
         finally:
             self._keys = None
+            if pressing is not None:
+                pressing.cancel()
+
+    async def _press(self, person: Person) -> None:
+        """What a person does when they are asked for keys."""
+        if person.behaviour == "hang_up":
+            await asyncio.sleep(REACTION_SECONDS)
+            self.journal.note("person", "hangs up", self.scene_sid, number=self.to)
+            self.interrupt(HungUp())
+        for digit in person.keys:
+            await asyncio.sleep(REACTION_SECONDS)
+            self.journal.note("person", "presses", self.scene_sid, number=self.to, digit=digit)
+            self.key(digit)
 
     def key(self, digit: str) -> bool:
         """A key is pressed. Returns whether anything listens."""
@@ -269,28 +286,14 @@ class ChildLeg(Leg):
             journal=parent.journal,
         )
         self.parent = parent
-        self.person = person
+        self.person = self.holder = person
         self.warnings, self.errors = parent.warnings, parent.errors
         self.status = "queued"
         self.bridged = False
+        self.headers = ""
+        """What a SIP address brought along, as it was written."""
+
         self.rang_at: float | None = None
-
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[asyncio.Queue[str]]:
-        """Collect the keys that the person presses, who is asked for them in this moment."""
-        with super().listening() as keys:
-            pressing = asyncio.create_task(self._press())
-            try:
-                yield keys
-            finally:
-                pressing.cancel()
-
-    async def _press(self) -> None:
-        """What the person does when they are asked for keys."""
-        for digit in self.person.keys if self.person else "":
-            await asyncio.sleep(REACTION_SECONDS)
-            self.journal.note("person", "presses", self.scene_sid, number=self.to, digit=digit)
-            self.key(digit)
 
     @property
     def scene_sid(self) -> str:

@@ -12,11 +12,13 @@ from typing import Any, Self
 import aiohttp
 
 from sandbox.account import Account, Line, Recording
-from sandbox.caller import CallerLeg
+from sandbox.caller import CallerLeg, PersonLeg
 from sandbox.calls import come_in, go_out
+from sandbox.conference import Conferences
 from sandbox.hum import Hum
 from sandbox.leg import ChildLeg
 from sandbox.people import People, Person
+from sandbox.progress import notify
 from sandbox.rest import NewCall, Rest, RestFault, RestRequest
 from sandbox.scene import Journal
 from sandbox.webhooks import Routes, Webhooks
@@ -126,6 +128,7 @@ class Network:
             auth_token=self._account.auth_token,
             timeout=self._webhook_seconds,
         )
+        self._account.conferences = Conferences(self._tell_of_conference)
         self._account.rest_url = await self._rest.open(self._rest_port)
         return self
 
@@ -175,19 +178,22 @@ class Network:
             self._account.legs.pop(leg.sid, None)
         self.journal.forget(call.sid)
 
-    def _place(self, order: NewCall) -> CallerLeg:
-        """Make a call that REST was asked for."""
-        leg = CallerLeg(
-            from_=order.from_,
-            to=order.to,
-            direction="outbound-api",
-            account_sid=self._account.sid,
-            journal=self.journal,
-            hum=None,
-            people=self.people,
+    def _place(self, order: NewCall) -> PersonLeg:
+        """Make a call that REST was asked for. A caller whom its document's address names has it in their scene."""
+        caller = next((call for call in self.calls if call.sid in order.names), None)
+        leg = PersonLeg(
+            from_=order.from_, to=order.to, account_sid=self._account.sid, journal=self.journal, for_=caller
         )
-        leg.status = "queued"
-        return self._begin(leg, go_out(self._account, leg, order))
+        if caller is None:
+            leg.people = self.people
+        leg.holder = (caller or leg).person(leg.number)
+        if caller is not None:
+            caller.called.append(leg)
+        self._begin(leg, go_out(self._account, leg, order))
+        return leg
+
+    async def _tell_of_conference(self, leg: CallerLeg, url: str, form: dict[str, str], method: str) -> None:
+        await notify(self._account.webhooks, leg, url, form, method)
 
     def _begin(self, leg: CallerLeg, life: Coroutine[Any, Any, None]) -> CallerLeg:
         self._account.legs[leg.sid] = leg

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Behaviour = Literal["answer", "busy", "no_answer", "voicemail", "decline", "reject", "failed"]
+Behaviour = Literal["answer", "busy", "no_answer", "voicemail", "decline", "hang_up", "reject", "failed"]
 
 REACTION_SECONDS = 0.4
 """How long a person, or their mailbox, takes to do the next thing."""
@@ -17,8 +17,9 @@ class Person:
 
     behaviour: Behaviour = "answer"
     """`answer`: takes the phone. `busy`: is on another call. `no_answer`: lets it ring. `voicemail`: a mailbox takes
-    the phone. `decline`: takes the phone, but refuses the call with the digit 2 when asked. `reject`: presses the red
-    button, which the network reports as busy. `failed`: the number cannot be reached."""
+    the phone. `decline`: takes the phone, but refuses the call with the digit 2 when asked. `hang_up`: takes the phone
+    and hangs up when asked. `reject`: presses the red button, which the network reports as busy. `failed`: the number
+    cannot be reached."""
 
     after: float = 1.0
     """How long it rings before they act. Seconds."""
@@ -55,7 +56,7 @@ class Person:
         match self.behaviour:
             case "decline":
                 return "2"
-            case "voicemail":
+            case "voicemail" | "hang_up":
                 return ""
             case _:
                 return self.digits

@@ -4,6 +4,7 @@ Source of every protocol fact here: Twilio: TwiML `<Number>`.
 """
 
 import asyncio
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from typing import Any, Self
@@ -16,12 +17,25 @@ from sandbox.leg import ChildLeg, Fetch, HungUp
 from sandbox.progress import Progress
 from sandbox.voice import speak
 
+NOUNS = ("Number", "Sip", "Client")
+
+_E164 = re.compile(r"\+[1-9][0-9]{1,14}")
+_SIP = re.compile(r"sips?:[^@\s?]+@[^\s?]+(\?[^\s?]*)?")
+_HEADER = re.compile(r"(X-[A-Za-z0-9-]+|User-to-User)=[^&=\s]*", re.IGNORECASE)
+_LONGEST_SIP = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Noun:
-    """One `<Number>`, or the text of a `<Dial>`."""
+    """One `<Number>`, `<Sip>` or `<Client>`, or the text of a `<Dial>`."""
 
     number: str
+    """Whom it rings: E.164, a SIP address without its headers, or `client:` and an identity."""
+
+    tag: str = "Number"
+    headers: str = ""
+    """Of a SIP address."""
+
     whisper: Fetch | None = None
     """The document that the person hears before they are connected."""
 
@@ -36,9 +50,12 @@ class Noun:
     def read(cls, element: ET.Element, document: Document, interpreter: Interpreter) -> Self:
         """Read a `<Number>`."""
         url, callback = element.get("url"), element.get("statusCallback")
+        address, _, headers = words(element).partition("?") if element.tag == "Sip" else (words(element), "", "")
         method = element.get("method", "POST").upper()
         return cls(
-            number=words(element),
+            number=f"client:{address}" if element.tag == "Client" else address,
+            tag=element.tag,
+            headers=headers,
             whisper=Fetch(interpreter.resolve(document, url), method) if url else None,
             send_digits=element.get("sendDigits", ""),
             detects_machines=element.get("machineDetection") is not None,
@@ -46,6 +63,21 @@ class Noun:
             callback_method=element.get("statusCallbackMethod", "POST"),
             events=frozenset(element.get("statusCallbackEvent", "completed").split()),
         )
+
+    @property
+    def problem(self) -> tuple[int, str] | None:
+        """Why Twilio does not ring it, if so: its code, and in words."""
+        match self.tag:
+            case "Sip":
+                whole = f"{self.number}?{self.headers}" if self.headers else self.number
+                if not _SIP.fullmatch(whole) or len(whole) >= _LONGEST_SIP:
+                    return 13243, f"{whole!r} is not a SIP address"
+                wrong = [each for each in self.headers.split("&") if self.headers and not _HEADER.fullmatch(each)]
+                return (13243, f"{wrong[0]!r} is no header that Twilio passes on") if wrong else None
+            case "Client":
+                return None if re.fullmatch(r"client:[\w.@+-]{1,121}", self.number) else (13223, f"{self.number!r}")
+            case _:
+                return None if _E164.fullmatch(self.number) else (13223, f"{self.number!r} is not a number")
 
 
 class Phone:
@@ -62,6 +94,7 @@ class Phone:
         """
         person = caller.person(noun.number)
         self.leg = ChildLeg(caller, number=noun.number, from_=caller_id, person=person)
+        self.leg.headers = noun.headers
         caller.children.append(self.leg)
         interpreter.account.legs[self.leg.sid] = self.leg
         self._noun = noun

@@ -5,6 +5,7 @@ Source of every protocol fact here: Twilio: Calls resource; Twilio: error and wa
 
 import asyncio
 import io
+import re
 from base64 import b64decode
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -67,9 +68,18 @@ class NewCall:
     timeout: int
     """How long it may ring. Seconds."""
 
+    detects_machines: bool
+    digits: str
+    """Pressed when it is answered."""
+
     status_callback: str | None
     events: frozenset[str]
     """What the status callback is told."""
+
+    @property
+    def names(self) -> str:
+        """Where a caller may be named on whose behalf it is made."""
+        return self.source.url if isinstance(self.source, Fetch) else self.source.text
 
 
 class Rest:
@@ -245,7 +255,7 @@ class Rest:
         source = _source(form)
         if not to:
             raise Refusal(400, 21201, "No 'To' number is specified")
-        if not to.startswith("+") or not to[1:].isdecimal():
+        if not _TO.fullmatch(to):
             raise Refusal(400, 21211, f"The 'To' number {to} is not a valid phone number.")
         if from_ not in self._account.numbers and from_ not in self._account.verified:
             raise Refusal(400, 21210, f"The source number {from_} is not verified for your account.")
@@ -253,16 +263,24 @@ class Rest:
             raise Refusal(400, 21205, "Url parameter is required.")
         callback = form.get("StatusCallback")
         events = {str(event) for event in form.getall("StatusCallbackEvent", ["completed"])}
+        timeout = _between(form, "Timeout", 60, 1, 600)
+        machine = form.get("MachineDetection")
+        if machine not in (None, "Enable", "DetectMessageEnd"):
+            raise Refusal(400, 20001, f"{machine!r} is no value of MachineDetection")
         leg = self._place(
             NewCall(
                 from_,
                 to,
                 source,
-                timeout=int(str(form.get("Timeout", "60"))),
+                timeout=timeout,
+                detects_machines=machine is not None,
+                digits=str(form.get("SendDigits", "")),
                 status_callback=None if callback is None else str(callback),
-                events=frozenset(events),
+                events=frozenset(events if events <= _EVENTS else ()),
             )
         )
+        if not events <= _EVENTS:  # the call is made all the same, and tells nothing (Twilio: error 21626)
+            leg.fail(21626, f"StatusCallbackEvent {' '.join(sorted(events - _EVENTS))!r} is none")
         return 201, self._resource(leg)
 
     async def _unknown(self, request: web.Request) -> tuple[int, object]:
@@ -335,6 +353,18 @@ class Rest:
                 )
             },
         }
+
+
+_TO = re.compile(r"\+[1-9][0-9]{1,14}|sips?:[^@\s]+@\S+|client:[\w.@+-]+")
+_EVENTS = {"initiated", "ringing", "answered", "completed"}
+
+
+def _between(form: Mapping[str, object], field: str, default: int, least: int, most: int) -> int:
+    """A whole number that a request gives."""
+    value = str(form.get(field, default))
+    if not value.isdecimal() or not least <= int(value) <= most:
+        raise Refusal(400, 20001, f"{field} must be a whole number from {least} to {most}")
+    return int(value)
 
 
 def _source(form: Mapping[str, object]) -> Source | None:

@@ -6,7 +6,7 @@ from bot import events as ev
 from bot.call import Call, Phase
 from bot.events import Effect, Event
 from bot.law import answer, step
-from bot.routing import Mode, Number, Policy, Target, Voicemail
+from bot.routing import Endpoint, Mode, Order, Phrase, Policy, Target, Triggers, Voicemail
 
 SID = "CA" + "a1" * 16
 CALLER = "+442079460100"
@@ -14,14 +14,43 @@ US = "+442079460199"
 
 POLICY = Policy(
     targets={
-        "desk": Target("desk", "General questions", (Number("+442079460101", 20), Number("+442079460102", 25))),
-        "billing": Target("billing", "Invoices", (Number("+442079460103", 20),), mode=Mode.SCREENED),
+        "desk": Target("desk", "General questions", (Endpoint("+442079460101", 20), Endpoint("+442079460102", 25))),
+        "billing": Target("billing", "Invoices", (Endpoint("+442079460103", 20),), mode=Mode.SCREENED),
+        "doctor": Target(
+            "doctor",
+            "Urgent matters",
+            (Endpoint("+442079460104", 20), Endpoint("+442079460105", 20)),
+            mode=Mode.ATTENDED,
+        ),
+        "crew": Target(
+            "crew",
+            "Anybody",
+            (Endpoint("+442079460106", 20), Endpoint("+442079460107", 20)),
+            mode=Mode.ATTENDED,
+            order=Order.ALL,
+        ),
     },
     default="desk",
     failsafe="desk",
     voicemail=Voicemail("Please leave a message.", 60),
     goodbye_line="One moment, I will put you through.",
+    triggers=Triggers(
+        keys={"0": "desk"},
+        phrases=(Phrase("a person", "desk"), Phrase("un agente", "billing")),
+        anger="desk",
+        unclear_turns=3,
+        unclear_target="desk",
+        tool_errors=2,
+        tool_error_target="billing",
+        silence_seconds=20.0,
+        silence_target="desk",
+    ),
 )
+
+
+def leg(n: int) -> str:
+    """The CallSid of the call to the person of an attempt."""
+    return f"CA{n:032x}"
 
 
 RESCUED = replace(POLICY, rescue=True)
@@ -47,7 +76,7 @@ class Story:
     @property
     def documents(self) -> list[Effect]:
         """The documents among the effects of the last fact."""
-        kinds = (ev.DialPerson, ev.ConnectBot, ev.TakeMessage, ev.HangUp)
+        kinds = (ev.DialPerson, ev.MeetPerson, ev.ConnectBot, ev.TakeMessage, ev.HangUp)
         return [effect for effect in self.effects if isinstance(effect, kinds)]
 
     def with_bot(self) -> "Story":
@@ -75,6 +104,31 @@ class Story:
         """Every number of the target in vain."""
         return self.ringing().ends(1, "busy").ends(2, "no-answer")
 
+    def seeking(self, target: str = "doctor") -> "Story":
+        """The bot has the caller, and somebody's phone rings."""
+        story = self.leaving(target)
+        for n, attempt in enumerate(story.call.attempts, 1):
+            assert attempt.attended
+            story.called(n)
+        return story
+
+    def called(self, n: int) -> "Story":
+        return self.happens(ev.PersonCalled, attempt=n, leg_sid=leg(n)).happens(ev.PersonRinging, attempt=n)
+
+    def picked_up(self, n: int) -> "Story":
+        return self.happens(ev.PersonAnswered, attempt=n, leg_sid=leg(n))
+
+    def accepts(self, n: int) -> "Story":
+        return self.picked_up(n).happens(ev.PersonAccepted, attempt=n)
+
+    def leg_ends(self, n: int, status: str) -> "Story":
+        return self.happens(ev.PersonLegEnded, attempt=n, status=status, talked=status == "completed")
+
+    def meeting(self) -> "Story":
+        """The person has taken the call, and the caller has been moved to them."""
+        story = self.seeking().accepts(1).happens(ev.GoodbyeHeard, handoff=1)
+        return story.happens(ev.StreamEnded, leg=1, stopped=True)
+
     def parting(self) -> "Story":
         return self.with_bot().happens(ev.FarewellRequested)
 
@@ -90,6 +144,8 @@ def call_in(phase: Phase) -> Call:
             pass
         case Phase.BOT:
             story.with_bot()
+        case Phase.SEEKING:
+            story.seeking()
         case Phase.LEAVING:
             story.leaving()
         case Phase.REDIRECTING:
@@ -128,7 +184,10 @@ def samples(at: float = 2000.0) -> dict[str, Event]:
         "farewell heard": ev.FarewellHeard(at=at, farewell=1),
         "hint": ev.HintGiven(at=at, text="Offer the refund.", who="Anna"),
         "caller speaks": ev.CallerSpoke(at=at),
+        "caller said": ev.CallerSaid(at=at, text="Where is my order?"),
         "key": ev.KeyPressed(at=at, digit="0"),
+        "silence": ev.LineSilent(at=at),
+        "tool used": ev.ToolEnded(at=at, name="order_status", failed=False),
         "model lost": ev.ModelLost(at=at, reason="gone"),
         "limit reached": ev.LimitReached(at=at, what="tokens"),
         "rescue asked": ev.RescueAsked(at=at, leg=1),
@@ -138,10 +197,14 @@ def samples(at: float = 2000.0) -> dict[str, Event]:
         "redirect unknown": ev.RedirectFailed(at=at, failure=ev.Failure.UNKNOWN),
         "redirect: gone": ev.RedirectFailed(at=at, failure=ev.Failure.GONE, code=21220),
         "hang-up: gone": ev.HangUpFailed(at=at, failure=ev.Failure.GONE),
+        "person called": ev.PersonCalled(at=at, attempt=1, leg_sid=leg(1)),
+        "person not called": ev.PersonNotCalled(at=at, attempt=1, failure=ev.Failure.NOT_DONE, code=20003),
+        "person's phone rings": ev.PersonRinging(at=at, attempt=1),
         "person answers": ev.PersonAnswered(at=at, attempt=1),
         "person accepts": ev.PersonAccepted(at=at, attempt=1),
         "person declines": ev.PersonDeclined(at=at, attempt=1),
         "person's leg ends": ev.PersonLegEnded(at=at, attempt=1),
+        "together": ev.Bridged(at=at, attempt=1),
         "dial: bridged": ev.DialEnded(at=at, attempt=1, status="completed", bridged=True),
         "dial: busy": ev.DialEnded(at=at, attempt=1, status="busy", bridged=False),
         "dial: caller gone": ev.DialEnded(at=at, attempt=1, status="no-answer", bridged=False, caller_gone=True),
@@ -156,5 +219,6 @@ def samples(at: float = 2000.0) -> dict[str, Event]:
         "limit's time is up": ev.TimerFired(at=at, timer=ev.Timer.LIMIT, number=1),
         "redirect's time is up": ev.TimerFired(at=at, timer=ev.Timer.REDIRECT, number=1),
         "hang-up's time is up": ev.TimerFired(at=at, timer=ev.Timer.HANG_UP, number=1),
+        "person's time is up": ev.TimerFired(at=at, timer=ev.Timer.PERSON, number=1),
         "check is due": ev.TimerFired(at=at, timer=ev.Timer.CHECK, number=1),
     }

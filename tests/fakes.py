@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from bot.telephony import TelephonyError
+from bot.telephony import NewCall, TelephonyError
 
 
 @dataclass
@@ -15,7 +15,9 @@ class ScriptedTelephony:
 
     statuses: list[str] = field(default_factory=list)
     orders: list[tuple[str, str]] = field(default_factory=list)
-    """`("redirect", twiml)` and `("hang up", "")`."""
+    """`("redirect", twiml)`, `("hang up", "")` and `("call", to)`."""
+
+    calls: list[NewCall] = field(default_factory=list)
 
     given: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -24,6 +26,11 @@ class ScriptedTelephony:
 
     async def hang_up(self, call_sid: str) -> None:
         self._give("hang up", "")
+
+    async def call(self, order: NewCall) -> str:
+        self._give("call", order.to)
+        self.calls.append(order)
+        return f"CA{len(self.calls):032x}"
 
     async def status(self, call_sid: str) -> str:
         return self.statuses.pop(0) if self.statuses else "in-progress"
@@ -55,6 +62,9 @@ class Orders:
 
     def listen_again(self, advice: str) -> None:
         self.told.append("listen")
+
+    def tell(self, text: str) -> None:
+        self.told.append("note")
 
     def renew_model(self, renewal: int) -> None:
         self.told.append(f"renew {renewal}")

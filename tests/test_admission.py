@@ -17,7 +17,7 @@ from bot.metrics import Metrics
 from bot.sweeper import ASK_AGAIN_SECONDS, QUIET_SECONDS, Sweeper
 from bot.switchboard import Switchboard
 from bot.telephony import CallGone, Refused
-from bot.tokens import Seal, StreamTokens
+from bot.tokens import PersonPages, Seal, StreamTokens
 from bot.twiml import Addresses
 from sandbox.stage import Stage
 
@@ -55,6 +55,7 @@ def board(ledger: Ledger, clock: Clock, **limits: object) -> Switchboard:
         addresses=Addresses("https://bot.example"),
         tokens=StreamTokens.from_auth_token("secret"),
         seal=Seal.from_auth_token("secret", "callback"),
+        pages=PersonPages.from_auth_token("secret"),
         admission=admission,
         observer=Metrics(live=lambda phase: made.live_in(phase), spooled=lambda: ledger.spooled),
         clock=clock,

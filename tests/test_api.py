@@ -39,6 +39,7 @@ CALL = Call(
     ended_at=AT + 80,
 )
 
+NOT_TOLD = {"answered_by": None, "attended": False, "rang_at": None, "bridged_at": None}
 ATTEMPTS = [
     {
         "target": "sales",
@@ -50,6 +51,7 @@ ATTEMPTS = [
         "outcome": "failed",
         "code": 13224,
         "failsafe": False,
+        **NOT_TOLD,
     },
     {
         "target": "sales",
@@ -61,6 +63,7 @@ ATTEMPTS = [
         "outcome": "answered",
         "code": None,
         "failsafe": False,
+        **NOT_TOLD,
     },
 ]
 
@@ -151,6 +154,8 @@ async def test_a_call_is_told_whole(ledger: Ledger, local: httpx2.AsyncClient):
                 "by": "model",
                 "at": "2023-11-14T22:13:30.250000Z",
                 "withdrawn": False,
+                "closed": False,
+                "wants": [],
             }
         ],
         "attempts": ATTEMPTS,

@@ -10,8 +10,7 @@ import pytest
 from dev_runner import dev_runner
 from pipecat.classifiers.base_classifier import ChoiceQuestion
 
-from evals.judge import Words
-from evals.judge import judge as judge_of
+from evals.judge import Words, judge as judge_of
 from sandbox.clerk import Clerk
 from sandbox.stage import Stage
 

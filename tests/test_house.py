@@ -23,18 +23,20 @@ MAY_IMPORT = {
     "sandbox": set[str](),
 }
 PURE = {
-    "call",
-    "events",
-    "law",
-    "transfer",
-    "routing",
-    "twiml",
-    "briefing",
-    "tokens",
-    "playout",
-    "rescue",
-    "carried",
-    "speaking",
+    *(
+        "call",
+        "events",
+        "effects",
+        "law",
+        "transfer",
+        "attended",
+        "rescue",
+        "lost_model",
+        "triggers",
+        "routing",
+        "carried",
+    ),
+    *("twiml", "briefing", "phrases", "notices", "tokens", "playout", "speaking"),
 }
 EFFECTS_AND_CLOCKS = {"asyncio", "datetime", "logging", "os", "pathlib", "random", "secrets", "socket", "time"}
 """What of the standard library a pure file has no use for: time and chance come to it as parameters."""

@@ -7,7 +7,8 @@ from calls import POLICY, Story
 
 from bot import events as ev
 from bot.call import By, End, Outcome, Phase, Rung
-from bot.law import RENEWALS, standing_document
+from bot.law import standing_document
+from bot.lost_model import RENEWALS
 from bot.routing import BargeIn, Fallback
 
 STAY = dataclasses.replace(POLICY, goodbye_barge_in=BargeIn.STAY)

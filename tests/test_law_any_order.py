@@ -1,11 +1,12 @@
 """Whatever happens, in whatever order: what must hold for a call at every step."""
 
-from calls import CALLER, POLICY, RESCUED, SID, US
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from dataclasses import replace
+
+from calls import CALLER, POLICY, RESCUED, SID, US, leg
+from hypothesis import given, settings, strategies as st
 
 from bot import events as ev
-from bot.call import BOT_PHASES, Call, Phase
+from bot.call import BOT_PHASES, Call, Outcome, Phase, waiting_person
 from bot.events import Effect, Event, ImpossibleEvent
 from bot.law import answer, standing_document, step
 from bot.rescue import BOT_RESCUES
@@ -13,7 +14,7 @@ from bot.routing import Policy, allowed_numbers
 
 numbers = st.integers(0, 3)
 flags = st.booleans()
-targets = st.sampled_from(["desk", "billing", None, "nowhere", "+19005550100", "911"])
+targets = st.sampled_from(["desk", "billing", "doctor", "crew", None, "nowhere", "+19005550100", "911"])
 statuses = st.sampled_from(["completed", "answered", "busy", "no-answer", "failed", "canceled", ""])
 
 
@@ -34,14 +35,21 @@ events = st.one_of(
     event(ev.HintGiven, text=st.just("Offer the refund."), who=st.just("Anna")),
     event(ev.FarewellHeard, farewell=numbers),
     event(ev.CallerSpoke),
+    event(ev.CallerSaid, text=st.sampled_from(["", "Hello?", "A person!", "This is ridiculous!!!"])),
+    event(ev.LineSilent),
+    event(ev.ToolEnded, name=st.just("order_status"), failed=flags),
     event(ev.KeyPressed, digit=st.sampled_from("0123456789*#")),
     event(ev.RedirectAccepted),
     event(ev.RedirectFailed, failure=st.sampled_from(ev.Failure)),
     event(ev.HangUpFailed, failure=st.sampled_from(ev.Failure)),
-    event(ev.PersonAnswered, attempt=numbers),
+    event(ev.PersonCalled, attempt=numbers, leg_sid=st.sampled_from([leg(1), leg(2)])),
+    event(ev.PersonNotCalled, attempt=numbers, failure=st.sampled_from(ev.Failure)),
+    event(ev.PersonRinging, attempt=numbers, leg_sid=st.sampled_from(["", leg(1)])),
+    event(ev.Bridged, attempt=numbers),
+    event(ev.PersonAnswered, attempt=numbers, machine=flags, leg_sid=st.sampled_from(["", leg(2)])),
     event(ev.PersonAccepted, attempt=numbers),
     event(ev.PersonDeclined, attempt=numbers),
-    event(ev.PersonLegEnded, attempt=numbers),
+    event(ev.PersonLegEnded, attempt=numbers, status=statuses),
     event(ev.DialEnded, attempt=numbers, status=statuses, bridged=flags, caller_gone=flags),
     event(ev.MessageRecorded, url=st.just("https://api.example/RE1"), seconds=numbers, failsafe=flags),
     event(ev.RescueAsked, leg=numbers, closed=st.sampled_from(["", "no place"])),
@@ -72,6 +80,7 @@ def lives(happenings: list[Event], policy: Policy) -> list[tuple[Call, Event, Ca
 @given(st.lists(events, max_size=60), policies)
 def test_whatever_happens_the_laws_hold(happenings: list[Event], policy: Policy):
     dialled: list[int] = []
+    called: list[int] = []
     for before, _, after, effects in lives(happenings, policy):
         documents = [e for e in effects if isinstance(e, ev.Document)]
         assert len(documents) <= 1
@@ -84,7 +93,7 @@ def test_whatever_happens_the_laws_hold(happenings: list[Event], policy: Policy)
         # Nothing follows the end; a message told of late is all that may still be learnt.
         if before.phase is Phase.ENDED:
             assert after.phase is Phase.ENDED
-            assert effects == ()
+            assert all(isinstance(effect, ev.ReleasePerson) for effect in effects)
         # The call is hung up only by a bot that has said goodbye, or after a person or the recorder is done.
         if ev.HangUp() in effects:
             assert before.phase in (Phase.PARTING, Phase.CLOSING) or after.phase is Phase.ENDED
@@ -92,6 +101,18 @@ def test_whatever_happens_the_laws_hold(happenings: list[Event], policy: Policy)
         if before.phase in BOT_PHASES and after.phase not in (*BOT_PHASES, Phase.ENDED):
             asks = policy.rescue and after.phase in (Phase.RESCUE, Phase.REDIRECTING)
             assert documents or asks or after.attempts[-1].failsafe
+        # Nobody is called twice for one attempt; nobody rings on for whom nobody waits.
+        called += [e.attempt for e in effects if isinstance(e, ev.CallPerson)]
+        assert len(called) == len(set(called))
+        for n, attempt in enumerate(after.attempts, 1):
+            if attempt.attended and attempt.outcome is None:
+                assert after.phase is Phase.SEEKING or n == waiting_person(after)
+            if attempt.attended and attempt.leg_sid and attempt.outcome not in (None, Outcome.ANSWERED):
+                assert attempt.leg_over
+        # Nobody is moved to somebody who has not taken the call.
+        for effect in documents:
+            if isinstance(effect, ev.MeetPerson):
+                assert after.attempts[effect.attempt - 1].accepted_at is not None
         # Every answer to a webhook is something the caller hears, or the end.
         assert standing_document(after) is not None
         # No loop.
@@ -118,13 +139,14 @@ def test_outcomes_are_never_rewritten(happenings: list[Event], policy: Policy):
     for before, _, after, _ in lives(happenings, policy):
         for old, new in zip(before.attempts, after.attempts, strict=False):
             if old.outcome is not None:
-                assert new == old
+                told_late = {"leg_sid": new.leg_sid, "leg_over": new.leg_over}
+                assert new == replace(old, **told_late)
 
 
 @settings(max_examples=200)
 @given(st.lists(events, max_size=40), policies)
 def test_every_wait_has_an_end(happenings: list[Event], policy: Policy):
-    waits = {Phase.LEAVING, Phase.REDIRECTING, Phase.RINGING, Phase.PERSON, Phase.VOICEMAIL,
+    waits = {Phase.SEEKING, Phase.LEAVING, Phase.REDIRECTING, Phase.RINGING, Phase.PERSON, Phase.VOICEMAIL,
              Phase.FAILSAFE, Phase.RESCUE, Phase.PARTING, Phase.CLOSING}  # fmt: skip
     for before, _, after, effects in lives(happenings, policy):
         if after.phase is not before.phase and after.phase in waits:

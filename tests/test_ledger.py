@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from loguru import logger
 
 from bot.call import Attempt, By, Call, End, Handoff, Message, Outcome, Phase
@@ -32,11 +31,11 @@ from bot.events import (
 )
 from bot.law import EVENTS, answer, step
 from bot.ledger import Entry, Ledger, LedgerError, Line, Record, Stored, event_from
-from bot.routing import Number, Policy, Target, Voicemail
+from bot.routing import Endpoint, Policy, Target, Voicemail
 from bot.tables import METADATA
 
 POLICY = Policy(
-    targets={"sales": Target("sales", "New orders", (Number("+12025550101", 20), Number("+12025550102", 20)))},
+    targets={"sales": Target("sales", "New orders", (Endpoint("+12025550101", 20), Endpoint("+12025550102", 20)))},
     default="sales",
     failsafe="sales",
     voicemail=Voicemail("Please leave a message."),

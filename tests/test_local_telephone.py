@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.call import By, End, Outcome
+from bot.call import By, End, Outcome, Phase
 from bot.events import FarewellHeard, FarewellRequested, GoodbyeHeard, HandoffRequested, StreamEnded
 from bot.line import open_line
 from bot.local import desk
@@ -92,7 +92,7 @@ async def test_when_nobody_answers_the_caller_is_back_with_the_bot(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("key", "outcome"), [(Act.ACCEPT, Outcome.ANSWERED), (Act.DECLINE, Outcome.DECLINED), (None, Outcome.DECLINED)]
+    ("key", "outcome"), [(Act.ACCEPT, Outcome.ANSWERED), (Act.DECLINE, Outcome.DECLINED), (None, Outcome.NO_ANSWER)]
 )
 async def test_whoever_is_screened_hears_why_and_takes_the_call_or_does_not(
     tmp_path: Path, key: Act | None, outcome: Outcome
@@ -140,3 +140,42 @@ async def test_orders_for_a_call_that_is_over_are_refused(tmp_path: Path):
         await telephone.redirect(telephone.sid, "<Response/>")
     with pytest.raises(CallGone):
         await telephone.hang_up(telephone.sid)
+
+
+async def looks_for_the_manager(wire: LocalWire, session: Session) -> None:
+    """A bot that keeps the caller while the manager is called."""
+    listening = asyncio.create_task(wire.receive(lambda message: None))
+    await session.apply(HandoffRequested(at=session.now(), target="manager", reason="a test", by=By.MODEL))
+    while session.call.phase is Phase.SEEKING and not wire.stopped:
+        await asyncio.sleep(0.01)
+    if session.call.phase is Phase.LEAVING:
+        await session.apply(GoodbyeHeard(at=session.now(), handoff=1))
+    elif session.call.phase is Phase.BOT:
+        await session.apply(FarewellRequested(at=session.now()))
+        await session.apply(FarewellHeard(at=session.now(), farewell=1))
+    await listening
+
+
+async def test_who_is_called_while_the_bot_stays_gets_the_caller_when_they_say_yes(tmp_path: Path):
+    people = Played(Act.BUSY, Act.ANSWER, Act.ACCEPT, Act.HANG_UP)
+    session = await lead(tmp_path, people, looks_for_the_manager)
+    assert outcomes(session) == [Outcome.BUSY, Outcome.ANSWERED]
+    assert session.call.end is End.PUT_THROUGH
+
+
+async def test_when_nobody_says_yes_the_caller_never_left_the_bot(tmp_path: Path):
+    session = await lead(tmp_path, Played(Act.ANSWER, Act.DECLINE, Act.UNREACHABLE), looks_for_the_manager)
+    assert outcomes(session) == [Outcome.DECLINED, Outcome.FAILED]
+    assert (session.call.leg, session.call.end) == (1, End.BOT_HUNG_UP)
+
+
+async def test_a_caller_who_hangs_up_meanwhile_is_nobody_s_ringing_phone(tmp_path: Path):
+    asked = Desk()
+
+    async def hang_up(telephone: LocalTelephone) -> None:
+        while not asked.acts:
+            await asyncio.sleep(0.01)
+        telephone.caller_hangs_up()
+
+    session = await lead(tmp_path, asked, looks_for_the_manager, hang_up)
+    assert outcomes(session) == [Outcome.CALLER_GONE]

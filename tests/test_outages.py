@@ -20,7 +20,7 @@ from bot.admission import Admission, Limits
 from bot.call import Call, Phase
 from bot.ledger import Entry, Ledger, LedgerError, Line, Record, Stored
 from bot.switchboard import Switchboard
-from bot.tokens import Seal, StreamTokens
+from bot.tokens import PersonPages, Seal, StreamTokens
 from bot.twiml import Addresses
 
 CALL = Call("CA1", "+12025550199", "+12025550100", 0.5)
@@ -383,6 +383,7 @@ async def test_a_call_is_put_through_while_the_database_is_gone_and_its_record_i
         addresses=Addresses("https://bot.example"),
         tokens=StreamTokens.from_auth_token("secret"),
         seal=Seal.from_auth_token("secret", "callback"),
+        pages=PersonPages.from_auth_token("secret"),
         admission=Admission(ledger, Limits(places=10)),
     )
 

@@ -6,7 +6,7 @@ import phonenumbers
 import pytest
 
 from bot.policy_file import load_policy
-from bot.routing import BargeIn, Fallback, Mode, Number, Policy, Target, Voicemail
+from bot.routing import BargeIn, Endpoint, Fallback, Mode, Order, Phrase, Policy, Target, Triggers, Voicemail
 from pipelines.problems import ConfigurationError
 
 ROOT = Path(__file__).parent.parent
@@ -31,21 +31,21 @@ def policy(folder: Path, text: str, **environ: str) -> Policy:
 def test_the_policy_in_the_repository_is_right():
     found = load_policy(ROOT / "handoff.yaml", {})
     assert list(found.targets) == ["front_desk", "billing"]
-    assert len(found.targets["front_desk"].numbers) == 2
+    assert len(found.targets["front_desk"].endpoints) == 2
     assert found.nobody == (Fallback.BOT, Fallback.VOICEMAIL)
 
 
 def test_the_numbers_in_the_repository_are_set_aside_for_fiction():
     for target in load_policy(ROOT / "handoff.yaml", {}).targets.values():
-        for number in target.numbers:
-            parsed = phonenumbers.parse(number.e164)
+        for number in target.endpoints:
+            parsed = phonenumbers.parse(number.address)
             assert parsed.country_code == 1
             assert str(parsed.national_number)[3:8] == "55501"
 
 
 def test_a_target_with_one_number_is_enough(tmp_path):
     found = policy(tmp_path, SMALLEST)
-    assert found.targets == {"desk": Target("desk", "Everybody.", (Number("+442079460101", 20),))}
+    assert found.targets == {"desk": Target("desk", "Everybody.", (Endpoint("+442079460101", 20),))}
     assert (found.default, found.failsafe) == ("desk", "desk")
 
 
@@ -71,12 +71,12 @@ dial_seconds: 600
 """
     found = policy(tmp_path, text, NIGHT_DESK="+442079460103")
     numbers = (
-        Number("+442079460101", 12),
-        Number("+442079460102", 45),
-        Number("+442079460103", 12),
+        Endpoint("+442079460101", 12),
+        Endpoint("+442079460102", 45),
+        Endpoint("+442079460103", 12),
     )
     assert found == Policy(
-        targets={"sales": Target("sales", "Buying something.", numbers, Mode.SCREENED, "+442079460100")},
+        targets={"sales": Target("sales", "Buying something.", numbers, Mode.SCREENED, caller_id="+442079460100")},
         default="sales",
         failsafe="sales",
         voicemail=Voicemail("Speak.", 60),
@@ -86,6 +86,7 @@ dial_seconds: 600
         goodbye_barge_in=BargeIn.STAY,
         max_hops=3,
         dial_seconds=600,
+        triggers=Triggers(keys={"0": "sales"}),
     )
 
 
@@ -95,7 +96,7 @@ def test_a_number_that_would_be_refused_can_be_allowed(tmp_path, number):
     with pytest.raises(ConfigurationError):
         policy(tmp_path, text)
     found = policy(tmp_path, f"{text}allow: [{number}]")
-    assert found.targets["desk"].numbers
+    assert found.targets["desk"].endpoints
 
 
 def with_number(number: str) -> str:
@@ -139,7 +140,31 @@ BROKEN = {
     "an emergency number": (with_number('"911"'), 5, "an emergency number", "`allow`"),
     "an emergency number with a plus": (with_number('"+112"'), 5, "an emergency number", "`allow`"),
     "a short number": (with_number('"60066"'), 5, "a short number", "`allow`"),
-    "an empty number": (with_number(""), 5, "`targets.desk.numbers[1]` is empty", "write text"),
+    "an empty number": (with_number(""), 5, "`targets.desk.numbers[1]` is empty", "write exactly one of"),
+    "a SIP address that is none": (
+        with_number("{sip: robin}"),
+        5,
+        "`targets.desk.numbers[1].sip` is `robin`, which is no SIP address",
+        "write `sip:user@host`",
+    ),
+    "a SIP address with headers": (
+        with_number('{sip: "sip:robin@pbx.example?X-Secret=1"}'),
+        5,
+        "which is no SIP address",
+        "write `sip:user@host`",
+    ),
+    "two things in one": (
+        with_number('{number: "+442079460101", client: robin}'),
+        5,
+        "`targets.desk.numbers[1]` says number and client",
+        "write exactly one of",
+    ),
+    "keys that cannot be pressed": (
+        with_number('{number: "+442079460101", digits: "call me"}'),
+        5,
+        "is `call me`, which cannot be pressed",
+        "use digits",
+    ),
     "a number behind a variable that is not set": (
         with_number("${DESK}"),
         5,
@@ -279,3 +304,118 @@ def test_a_wrong_number_does_not_hide_that_the_default_does_not_exist(tmp_path):
     with pytest.raises(ConfigurationError) as caught:
         policy(tmp_path, text)
     assert [p.where.rpartition(":")[2] for p in caught.value.problems] == ["5", "6"]
+
+
+OPEN = """\
+targets:
+  desk:
+    description: Everybody.
+    numbers: ["+442079460101"]
+    hours: {HOURS}
+default: desk
+"""
+
+BROKEN_HOURS = {
+    "{time_zone: London, open: {mon: 09:00-17:00}}": "`targets.desk.hours.time_zone` is `London`",
+    "{time_zone: Europe/London, open: {mon: 9 to 5}}": "holds `9 to 5`, which is no span of time",
+    "{time_zone: Europe/London, open: {mon: 25:00-26:00}}": "holds `25:00-26:00`, which is no span of time",
+    "{time_zone: Europe/London, open: {monday: 09:00-17:00}}": "names the day `monday`",
+    "{time_zone: Europe/London, open: {mon-fri: 09:00-17:00, wed: 10:00-11:00}}": "names wed twice",
+    "{time_zone: Europe/London, open: {}}": "says no hours",
+    "{time_zone: Europe/London, open: {mon: 09:00-17:00}, holidays: Atlantis}": "is `Atlantis`",
+    "{time_zone: Europe/London, open: {mon: 09:00-17:00}, closed_on: [Christmas]}": "holds `Christmas`",
+}
+
+
+@pytest.mark.parametrize(("hours", "what"), BROKEN_HOURS.items())
+def test_a_mistake_in_the_hours_is_told(tmp_path, hours: str, what: str):
+    with pytest.raises(ConfigurationError) as caught:
+        policy(tmp_path, OPEN.replace("{HOURS}", hours))
+    assert what in str(caught.value).replace("\n", " ").replace("  ", "")  # folded for the reader
+    assert caught.value.problems[0].where.startswith(f"{tmp_path}/handoff.yaml:5")
+
+
+def test_everything_about_people_can_be_said(tmp_path):
+    text = """\
+targets:
+  desk:
+    description: Everybody.
+    numbers:
+      - {number: "+442079460101", digits: ww42, languages: [en, es], skills: [refunds]}
+      - {sip: "sip:robin@pbx.example.com;transport=tls"}
+      - {client: robin, ring_seconds: 9}
+    mode: attended
+    order: all
+    caller_id: ours
+    language: de
+    machine_detection: true
+    hours: {time_zone: Europe/Berlin, open: {mon-fri: 09:00-18:00}, holidays: DE-BY, closed_on: [2026-12-24]}
+    closed_line: Wir haben geschlossen.
+    next: night
+  night:
+    description: At night.
+    numbers: ["+442079460102"]
+    order: round_robin
+default: desk
+triggers:
+  keys: {0: night, "*": }
+  phrases: [{words: ["A Person!", "un  ágente"], target: night}]
+  anger: {}
+  unclear_turns: {times: 3}
+  tool_errors: {times: 2, target: night}
+  silence: {seconds: 30}
+"""
+    found = policy(tmp_path, text)
+    desk = found.targets["desk"]
+    assert [endpoint.address for endpoint in desk.endpoints] == [
+        "+442079460101",
+        "sip:robin@pbx.example.com;transport=tls",
+        "client:robin",
+    ]
+    assert desk.endpoints[0] == Endpoint("+442079460101", 20, "ww42", ("en", "es"), ("refunds",))
+    assert (desk.mode, desk.order, desk.caller_id, desk.language) == (Mode.ATTENDED, Order.ALL, "ours", "de")
+    assert (desk.machine_detection, desk.closed_line, desk.next) == (True, "Wir haben geschlossen.", "night")
+    assert desk.hours is not None
+    assert not desk.hours.open_at(0.0), "1 January 1970 was a holiday"
+    assert found.triggers == Triggers(
+        keys={"0": "night", "*": "desk"},
+        phrases=(Phrase("a person", "night"), Phrase("un agente", "night")),
+        anger="desk",
+        unclear_turns=3,
+        unclear_target="desk",
+        tool_errors=2,
+        tool_error_target="night",
+        silence_seconds=30,
+        silence_target="desk",
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("machine_detection: true", "looks for machines and connects whoever answers"),
+        ("closed_line: We are closed.", "has a `closed_line` and is never closed"),
+        ("language: xx", "is `xx`, in which we have no words"),
+        ("caller_id: theirs", "is `theirs`"),
+        ("next: nowhere", "but there is no such target"),
+    ],
+)
+def test_what_does_not_fit_together_is_told(tmp_path, line: str, what: str):
+    with pytest.raises(ConfigurationError) as caught:
+        policy(tmp_path, SMALLEST.replace("    numbers:", f"    {line}\n    numbers:"))
+    assert what in caught.value.problems[0].what
+
+
+@pytest.mark.parametrize(
+    ("rule", "what"),
+    [
+        ("keys: {00: desk}", "which is no key of a telephone"),
+        ("keys: {0: nobody}", "but there is no such target"),
+        ('phrases: [{words: ["?!"]}]', "which nobody can say"),
+        ("silence: {seconds: 1}", "is 1"),
+    ],
+)
+def test_a_mistake_in_a_trigger_is_told(tmp_path, rule: str, what: str):
+    with pytest.raises(ConfigurationError) as caught:
+        policy(tmp_path, f"{SMALLEST}triggers:\n  {rule}\n")
+    assert what in caught.value.problems[0].what

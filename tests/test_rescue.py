@@ -2,8 +2,7 @@
 
 import pytest
 from calls import CALLER, POLICY, RESCUED, SID, US, Story
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from bot import events as ev
 from bot.call import By, Call, End, Outcome, Phase, Rung

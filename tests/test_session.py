@@ -16,7 +16,7 @@ from bot.ledger import Ledger
 from bot.session import Session
 from bot.switchboard import Switchboard
 from bot.telephony import Ambiguous, CallGone, Refused
-from bot.tokens import Seal, StreamTokens
+from bot.tokens import PersonPages, Seal, StreamTokens
 from bot.twiml import Addresses
 
 SEAL = Seal.from_auth_token("secret", "callback")
@@ -43,6 +43,7 @@ def switchboard(ledger: Ledger, telephony: ScriptedTelephony) -> Switchboard:
         admission=Admission(ledger, Limits(places=10)),
         tokens=StreamTokens.from_auth_token("secret"),
         seal=SEAL,
+        pages=PersonPages.from_auth_token("secret"),
     )
 
 
@@ -271,3 +272,77 @@ async def test_a_record_that_hangs_holds_a_call_up_once_and_not_at_each_step(boa
     await session.apply(fact(ev.GoodbyeHeard, handoff=1))
     await until(lambda: session.call.phase is Phase.RINGING)
     assert len(telephony.orders) == 1
+
+
+# --- people who are called while the bot has the caller ----------------------------------------------------------
+
+
+async def seeking(board: Switchboard) -> tuple[Session, Orders]:
+    session, orders = await with_bot(board)
+    await session.apply(fact(ev.HandoffRequested, target="doctor", reason="pain", summary="Hurts."))
+    await until(lambda: session.call.attempts[0].leg_sid)
+    return session, orders
+
+
+async def test_a_person_is_called_once_and_shown_our_number(board, telephony):
+    session, orders = await seeking(board)
+    [order] = telephony.calls
+    assert (order.to, order.from_, order.ring_seconds) == ("+442079460104", US, 20)
+    assert f"call={SID}" in order.url
+    assert "state=" in order.status_callback
+    assert orders.told == []
+    assert session.call.phase is Phase.SEEKING
+
+
+async def test_an_order_to_call_that_twilio_refuses_leads_to_the_next_person(board, telephony):
+    telephony.answers = [Refused(21210, 400, "not verified")]
+    session, _ = await with_bot(board)
+    await session.apply(fact(ev.HandoffRequested, target="doctor"))
+    await until(lambda: len(telephony.calls) == 1)
+    first, second = session.call.attempts
+    assert (first.outcome, first.code) == (Outcome.FAILED, 21210)
+    await until(lambda: session.call.attempts[1].leg_sid)
+    assert telephony.calls[0].to == second.number
+
+
+async def test_a_phone_that_rings_for_nobody_is_stopped_and_who_is_on_the_line_is_told(board, telephony):
+    session, _ = await seeking(board)
+    await session.apply(fact(ev.StreamEnded, leg=1, stopped=True))
+    await until(lambda: telephony.orders[-1][0] == "hang up")
+
+
+async def test_who_has_picked_up_for_a_caller_who_hangs_up_is_told(board, telephony):
+    session, _ = await seeking(board)
+    await session.apply(fact(ev.PersonAnswered, attempt=1))
+    await session.apply(fact(ev.StreamEnded, leg=1, stopped=True))
+    await until(lambda: telephony.orders[-1][0] == "redirect")
+    assert "not waiting any more" in telephony.orders[-1][1]
+
+
+async def test_a_key_that_another_process_is_told_of_has_the_caller_told_here(ledger, telephony):
+    one, other = switchboard(ledger, telephony), switchboard(ledger, telephony)
+    session, orders = await seeking(one)
+    twin = await other.find(SID)
+    assert twin is not None
+    await twin.apply(fact(ev.PersonAccepted, attempt=1))
+    await until(lambda: orders.told)
+    assert orders.told == ["goodbye 1"]
+    await session.apply(fact(ev.GoodbyeHeard, handoff=1))
+    await until(lambda: telephony.orders[-1][0] == "redirect")
+    assert "<Conference" in telephony.orders[-1][1]
+    await one.close()
+    await other.close()
+
+
+async def test_a_bot_whose_people_all_declined_to_another_process_is_told_here(ledger, telephony):
+    one, other = switchboard(ledger, telephony), switchboard(ledger, telephony)
+    _, orders = await seeking(one)
+    twin = await other.find(SID)
+    assert twin is not None
+    await twin.apply(fact(ev.PersonDeclined, attempt=1))
+    await until(lambda: len(telephony.calls) == 2)
+    await twin.apply(fact(ev.PersonDeclined, attempt=2))
+    await until(lambda: orders.told)
+    assert orders.told == ["listen"]
+    await one.close()
+    await other.close()

@@ -40,6 +40,8 @@ VARIABLES = {
     "MAX_CALLS_PER_CALLER",
     "OUTAGE",
     "EVALS",
+    "WEBHOOK_URL",
+    "WEBHOOK_SECRET",
     "LOG_LEVEL",
 }
 
@@ -306,7 +308,7 @@ def test_a_file_can_use_what_stands_in_the_environment_file(tmp_path):
     )
     environ = NEEDED | {"HANDOFF_POLICY": str(tmp_path / "handoff.yaml")}
     policy = load_all(environ, tmp_path / ".env").policy
-    assert policy.targets["desk"].numbers[0].e164 == "+442079460101"
+    assert policy.targets["desk"].endpoints[0].address == "+442079460101"
 
 
 def test_a_policy_that_is_not_there_is_told_with_the_setting_that_names_it(tmp_path):
@@ -328,3 +330,20 @@ def test_a_business_tool_cannot_be_called_like_one_of_the_calls_own(tmp_path, mo
         load_all(environ, None)
     (problem,) = caught.value.problems
     assert "every call has a tool `end_call` already" in problem.what
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ({"WEBHOOK_URL": "https://crm.example/events"}, "`WEBHOOK_SECRET` is missing, but WEBHOOK_URL is set"),
+        (
+            {"WEBHOOK_URL": "https://crm.example/events", "WEBHOOK_SECRET": "short"},
+            "`WEBHOOK_SECRET` is shorter than 16 characters",
+        ),
+        ({"WEBHOOK_URL": "crm.example", "WEBHOOK_SECRET": "x" * 32}, "`WEBHOOK_URL` does not begin with"),
+    ],
+)
+def test_a_receiver_and_its_secret_go_together(given: dict[str, str], what: str):
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({**NEEDED, **given}, None)
+    assert what in caught.value.problems[0].what

@@ -75,4 +75,4 @@ def test_a_phone_stops_ringing_when_the_caller_has_gone(played: list[Played]):
 
 def test_nobody_is_hung_up_on_while_it_rings_or_with_a_person(played: list[Played]):
     for result in played:
-        assert len(result.of("rest", "hang up")) == (result.record["end"] == "bot_hung_up")
+        assert len(result.hang_ups) == (result.record["end"] == "bot_hung_up")

@@ -2,8 +2,7 @@
 
 import pytest
 from calls import SID
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from bot.tokens import TOKEN_SECONDS, StreamTokens
 

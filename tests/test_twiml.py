@@ -1,19 +1,20 @@
 """The documents that Twilio gets."""
 
 import dataclasses
+import re
+from urllib.parse import parse_qsl
 from xml.etree import ElementTree
 
 import pytest
-from calls import CALLER, POLICY, Story
-from hypothesis import given
-from hypothesis import strategies as st
+from calls import CALLER, POLICY, SID, US, Story
+from hypothesis import given, strategies as st
 
-from bot import events as ev
-from bot import twiml
+from bot import events as ev, twiml
 from bot.briefing import for_person, for_returning_bot
 from bot.call import Call
 from bot.carried import Carried
-from bot.routing import Number, Policy, allowed_numbers
+from bot.phrases import LANGUAGES
+from bot.routing import OURS, Endpoint, Mode, Order, Policy, allowed_numbers, shown_number
 from bot.tokens import Seal
 
 AT = twiml.Addresses("https://bot.example")
@@ -58,14 +59,112 @@ def test_where_several_processes_answer_a_vanished_one_means_a_question_to_any_o
     assert redirect.text == url("rescue?leg=2")
 
 
-def test_the_longest_document_fits_into_a_redirect():
-    numbers = tuple(Number(f"+4420794601{n:02}", 20) for n in range(30))
-    billing = dataclasses.replace(POLICY.targets["billing"], key="k" * 60, numbers=numbers, caller_id="+442079460199")
+@pytest.mark.parametrize("kind", ["number", "sip"])
+@pytest.mark.parametrize("order", Order)
+def test_the_longest_document_fits_into_a_redirect(order: Order, kind: str):
+    address = "+4420794601{:02}" if kind == "number" else "sip:somebody.{:02}@a-contact-centre.example.com"
+    people = tuple(Endpoint(address.format(n), 20) for n in range(10))
+    billing = dataclasses.replace(
+        POLICY.targets["billing"], key="k" * 60, endpoints=people, order=order, caller_id="+442079460199"
+    )
     policy = dataclasses.replace(POLICY, targets={**POLICY.targets, "k" * 60: billing})
-    call = dataclasses.replace(Story(policy).ringing("k" * 60).call, caller="sip:" + "c" * 200, called="d" * 200)
+    story = Story(policy).with_bot()
+    story.happens(ev.HandoffRequested, target="k" * 60, reason="ß" * 300, summary="<&>" * 500)
+    story.happens(ev.GoodbyeHeard, handoff=1)
+    call = dataclasses.replace(story.call, caller="sip:" + "c" * 200, called="d" * 200)
     state = Carried.of(call).seal(call.sid, Seal.from_auth_token("secret", "callback"))
     at = twiml.Addresses("https://" + "b" * 60 + ".example", state)
-    assert len(twiml.document(ev.DialPerson(1), call, policy, at)) < twiml.INLINE_LIMIT
+    text = twiml.document(ev.DialPerson(1), call, policy, at)
+    assert len(text) < twiml.INLINE_LIMIT
+    nouns = list(ElementTree.fromstring(text)[0])
+    assert len(nouns) == (10 if order is Order.ALL else 1)
+
+
+def dialled(*people: Endpoint, **changes: object) -> ElementTree.Element:
+    """The `<Dial>` of a target with these people."""
+    desk = dataclasses.replace(POLICY.targets["desk"], endpoints=people, **changes)  # type: ignore[arg-type]
+    policy = dataclasses.replace(POLICY, targets={**POLICY.targets, "desk": desk})
+    found = xml(ev.DialPerson(1), Story(policy).ringing().call, policy).find("Dial")
+    assert found is not None
+    return found
+
+
+def test_a_sip_telephone_gets_what_it_shall_know_in_its_headers():
+    [noun] = dialled(Endpoint("sip:robin@pbx.example", 20))
+    assert noun.tag == "Sip"
+    address, _, headers = (noun.text or "").partition("?")
+    assert address == "sip:robin@pbx.example"
+    told = dict(parse_qsl(headers))
+    assert told["X-Call-Sid"] == SID
+    assert told["X-Summary"] == "Wants money."
+    assert bytes.fromhex(told["User-to-User"].removesuffix(";encoding=hex")).decode() == SID
+
+
+@given(st.text(max_size=5000), st.text(max_size=5000))
+def test_whatever_the_model_writes_a_sip_address_is_short_enough_and_holds_one_address(reason: str, summary: str):
+    story = Story().with_bot().happens(ev.HandoffRequested, target="desk", reason=reason, summary=summary)
+    address = twiml.sip_uri(Endpoint("sip:robin@pbx.example", 20), story.call)
+    assert len(address) <= twiml.SIP_LIMIT
+    assert re.fullmatch(r"sip:robin@pbx\.example\?[A-Za-z0-9_.~%&=;-]*", address)
+
+
+def test_a_client_is_rung_by_its_identity():
+    [noun] = dialled(Endpoint("client:robin", 20))
+    assert (noun.tag, noun.text) == ("Client", "robin")
+
+
+def test_an_extension_is_dialled_behind_the_number():
+    [noun] = dialled(Endpoint("+442079460101", 20, digits="ww42"))
+    assert noun.get("sendDigits") == "ww42"
+
+
+def test_twilio_looks_for_a_machine_where_the_policy_says_so():
+    [noun] = dialled(Endpoint("+442079460101", 20), mode=Mode.SCREENED, machine_detection=True)
+    assert noun.get("machineDetection") == "Enable"
+
+
+def test_people_who_are_rung_at_once_stand_in_one_dial():
+    dial = dialled(Endpoint("+442079460101", 20), Endpoint("client:robin", 30), order=Order.ALL)
+    assert [noun.tag for noun in dial] == ["Number", "Client"]
+    assert dial.get("timeout") == "30"
+
+
+@pytest.mark.parametrize(
+    ("caller_id", "caller", "shown"),
+    [
+        (None, CALLER, None),
+        (None, "anonymous", US),
+        (None, "+266696687", None),
+        (OURS, CALLER, US),
+        ("+442079460199", "anonymous", "+442079460199"),
+    ],
+)
+def test_a_caller_whose_number_is_none_is_shown_as_ours(caller_id: str | None, caller: str, shown: str | None):
+    target = dataclasses.replace(POLICY.targets["desk"], caller_id=caller_id)
+    assert shown_number(target, caller, US) == shown
+
+
+def test_the_caller_and_the_person_meet_in_a_conference_of_their_own():
+    story = Story().meeting()
+    meet = xml(ev.MeetPerson(1), story.call).find("Dial")
+    wait = ElementTree.fromstring(twiml.await_caller(1, story.call, POLICY, "en", AT)).find("Dial")
+    assert meet is not None
+    assert wait is not None
+    assert meet.get("action") == url("handoff/dialed?attempt=1")
+    for dial in (meet, wait):
+        [conference] = dial
+        assert (conference.tag, conference.text) == ("Conference", SID)
+        assert conference.get("endConferenceOnExit") == "true"
+        assert conference.get("statusCallback") == url(f"person/conference?attempt=1&call={SID}")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_people_are_spoken_to_in_their_language(language: str):
+    document = ElementTree.fromstring(twiml.whisper("Summary.", language, "https://bot.example/key"))
+    voices = {say.get("language") for say in document.iter("Say")}
+    assert voices == {LANGUAGES[language].voice}
+    assert "1" in LANGUAGES[language].keys
+    assert "2" in LANGUAGES[language].keys
 
 
 def test_an_http_address_opens_a_plain_socket():
@@ -108,7 +207,7 @@ def test_the_recorder_greets_and_tells_where_the_message_is():
 
 
 def test_a_whisper_without_the_key_does_not_connect():
-    document = ElementTree.fromstring(twiml.whisper("A caller.", 1, AT))
+    document = ElementTree.fromstring(twiml.whisper("A caller.", "en", AT.callback("key", 1)))
     gather, hangup = list(document)
     assert (gather.tag, hangup.tag) == ("Gather", "Hangup")
     assert gather.get("action") == url("handoff/key?attempt=1")
@@ -119,16 +218,16 @@ def test_a_whisper_without_the_key_does_not_connect():
 
 @given(st.text(max_size=6000))
 def test_whatever_the_model_writes_the_whisper_is_a_document(text: str):
-    document = ElementTree.fromstring(twiml.whisper(text, 1, AT))
+    document = ElementTree.fromstring(twiml.whisper(text, "en", AT.callback("key", 1)))
     said = document.find("Gather/Say")
     assert said is not None
     assert len(said.text or "") <= twiml.SAY_LIMIT
-    assert len(twiml.whisper(text, 1, AT)) < 64_000
+    assert len(twiml.whisper(text, "en", AT.callback("key", 1))) < 64_000
 
 
 @pytest.mark.parametrize("text", ["\x07bell", "null\x00", "\ud800", "<Hangup/>", "a & b", "\ufffe"])
 def test_hostile_text_is_spoken_as_text(text: str):
-    document = ElementTree.fromstring(twiml.whisper(text, 1, AT))
+    document = ElementTree.fromstring(twiml.whisper(text, "en", AT.callback("key", 1)))
     assert [element.tag for element in document.iter()] == ["Response", "Gather", "Say", "Say", "Hangup"]
 
 
@@ -142,7 +241,7 @@ def test_only_the_operator_s_numbers_are_dialled(target: str, reason: str, summa
 
 
 def test_the_person_hears_who_and_why():
-    words = for_person(Story().ringing("billing").call)
+    words = for_person(Story().ringing("billing").call, POLICY.targets["billing"])
     assert CALLER in words
     assert "refund" in words
     assert "Wants money." in words

@@ -48,6 +48,10 @@ class HandoffView(_Facts):
     at: datetime
     withdrawn: bool
     """The caller spoke, and the bot stayed."""
+    closed: bool
+    """Nobody was there at this hour, and nobody was rung."""
+    wants: tuple[str, ...]
+    """Languages and skills that the person should have."""
 
 
 class AttemptView(_Facts):
@@ -55,12 +59,20 @@ class AttemptView(_Facts):
 
     target: str
     number: str
-    """E.164. Several, joined by a comma, where the failsafe document rings them at once."""
+    """E.164, or the address of a SIP telephone or a client. Several, joined by a comma, where rung at once."""
+    answered_by: str | None
+    """Who of several picked up."""
+    attended: bool
+    """The person was called while the bot had the caller."""
     started_at: datetime = Field(validation_alias="at")
+    rang_at: datetime | None
+    """When the phone began to ring, where we were told."""
     answered_at: datetime | None
     """When the phone was picked up."""
     accepted_at: datetime | None
     """When the person took the call."""
+    bridged_at: datetime | None
+    """When the caller and the person were together."""
     ended_at: datetime | None
     outcome: Outcome | None
     code: int | None

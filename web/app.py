@@ -17,6 +17,7 @@ from web.console.headers import ConsoleHeaders
 from web.console.routes import pages
 from web.metrics import metrics_page
 from web.outage import outage_switch
+from web.person_page import person_page
 from web.twilio import twilio_routes
 
 _STATIC = Path(__file__).parent / "console" / "static"
@@ -37,6 +38,7 @@ def create_app(line: Line) -> FastAPI:
             password=password,
         )
     )
+    app.include_router(person_page(line.switchboard, line.switchboard.ledger.record))
     app.include_router(outage_switch(line.admission, password=password))
     _mount_console(app, line)
     app.include_router(metrics_page(line.metrics.page, password=password))

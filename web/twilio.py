@@ -9,7 +9,9 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response,
 from loguru import logger
 
 from bot import briefing, twiml
+from bot.call import Attempt as Tried
 from bot.events import (
+    Bridged,
     CallEnded,
     DialEnded,
     Event,
@@ -17,10 +19,13 @@ from bot.events import (
     MessageRecorded,
     PersonAccepted,
     PersonAnswered,
+    PersonCalled,
     PersonDeclined,
     PersonLegEnded,
+    PersonRinging,
 )
 from bot.line import Line
+from bot.routing import Target, resolve
 from bot.session import Session
 from bot.signatures import Signatures
 from bot.start import read_start
@@ -34,6 +39,9 @@ _ENDED = ("completed", "busy", "failed", "no-answer", "canceled")
 
 Attempt = Annotated[int, Query(ge=0)]
 Leg = Annotated[int, Query(ge=1)]
+Caller = Annotated[str, Query(alias="call", pattern="^CA[0-9a-fA-F]{32}$")]
+"""The caller's CallSid, where the webhook is about a call to a person."""
+
 State = Annotated[str, Query(max_length=1000)]
 """What the address carries of its call; see `bot.carried`."""
 
@@ -74,7 +82,7 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
             raise HTTPException(413, "no webhook of Twilio's is that long")
         pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
         if not signatures.webhook(
-            _target(request),
+            _asked(request),
             pairs,
             request.headers.get("x-twilio-signature"),
             settings=request.headers.get(_SETTINGS_HEADER),
@@ -95,10 +103,10 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
         sid = webhook.call_sid
         return await control(webhook, lambda: switchboard.answer_callback(sid, caller, called, event, state))
 
-    async def tell(webhook: Webhook, event: Event, state: str) -> Session | None:
+    async def tell(webhook: Webhook, event: Event, state: str, sid: str = "") -> Session | None:
         """Apply a fact whose webhook wants no document of the caller's."""
-        with logger.contextualize(call_sid=webhook.call_sid):
-            session = await switchboard.find(webhook.call_sid, state)
+        with logger.contextualize(call_sid=sid or webhook.call_sid):
+            session = await switchboard.find(sid or webhook.call_sid, state)
             if session is not None:
                 try:
                     await session.apply(event)
@@ -140,34 +148,116 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
     @router.post("/handoff/progress")
     async def progress(attempt: Attempt, state: State = "", webhook: Webhook = signed_by_twilio) -> Response:
         now = switchboard.now()
-        leg_status = webhook.form.get("CallStatus")
+        leg_status = webhook.form.get("CallStatus", "")
         if leg_status in ("in-progress", "answered"):
-            await tell(webhook, PersonAnswered(at=now, attempt=attempt), state)
+            await tell(webhook, PersonAnswered(at=now, attempt=attempt, who=_who(webhook)), state)
+        elif leg_status == "ringing":
+            await tell(webhook, PersonRinging(at=now, attempt=attempt), state)
         elif leg_status in _ENDED:
-            event = PersonLegEnded(at=now, attempt=attempt, talked=leg_status == "completed")
+            event = PersonLegEnded(at=now, attempt=attempt, talked=leg_status == "completed", status=leg_status)
             await tell(webhook, event, state)
         return Response(status_code=204)
 
     @router.post("/handoff/whisper")
     async def whisper(attempt: Attempt, state: State = "", webhook: Webhook = signed_by_twilio) -> Response:
         async def document() -> str:
-            session = await tell(webhook, PersonAnswered(at=switchboard.now(), attempt=attempt), state)
-            if session is None or not session.call.handoffs:
+            machine = webhook.form.get("AnsweredBy") in twiml.MACHINES
+            event = PersonAnswered(at=switchboard.now(), attempt=attempt, who=_who(webhook), machine=machine)
+            session = await tell(webhook, event, state)
+            tried = _tried(session, attempt)
+            if session is None or tried is None or not session.call.handoffs or machine:
                 return twiml.decline_person()
-            return twiml.whisper(briefing.for_person(session.call), attempt, switchboard.addresses(session.call))
+            target = _target(line, session, tried)
+            action = switchboard.addresses(session.call).callback("key", attempt)
+            return twiml.whisper(briefing.for_person(session.call, target), target.language, action)
 
         return await control(webhook, document)
 
     @router.post("/handoff/key")
     async def key(attempt: Attempt, state: State = "", webhook: Webhook = signed_by_twilio) -> Response:
         async def document() -> str:
-            if webhook.form.get("Digits") == "1":
-                await tell(webhook, PersonAccepted(at=switchboard.now(), attempt=attempt), state)
-                return twiml.connect_person()
-            await tell(webhook, PersonDeclined(at=switchboard.now(), attempt=attempt), state)
+            match webhook.form.get("Digits"):
+                case "1":
+                    await tell(webhook, PersonAccepted(at=switchboard.now(), attempt=attempt), state)
+                    return twiml.connect_person()
+                case "2":
+                    await tell(webhook, PersonDeclined(at=switchboard.now(), attempt=attempt), state)
+                case _:
+                    pass  # whoever it was, they did not take the call
             return twiml.decline_person()
 
         return await control(webhook, document)
+
+    # --- people who are called while the bot has the caller --------------------------------------------
+
+    @router.post("/person/answer")
+    async def person_answers(
+        attempt: Attempt, caller: Caller, state: State = "", webhook: Webhook = signed_by_twilio
+    ) -> Response:
+        async def document() -> str:
+            machine = webhook.form.get("AnsweredBy") in twiml.MACHINES
+            leg = webhook.form.get("CallSid", "")
+            event = PersonAnswered(at=switchboard.now(), attempt=attempt, machine=machine, leg_sid=leg)
+            session = await tell(webhook, event, state, caller)
+            tried = _tried(session, attempt)
+            if machine:
+                return twiml.decline_person()
+            target = _target(line, session, tried)
+            if session is None or tried is None or tried.outcome is not None:
+                return twiml.caller_is_gone(target.language)
+            action = switchboard.addresses(session.call).person("key", attempt, caller)
+            return twiml.whisper(briefing.for_person(session.call, target), target.language, action)
+
+        return await control(webhook, document)
+
+    @router.post("/person/key")
+    async def person_decides(
+        attempt: Attempt, caller: Caller, state: State = "", webhook: Webhook = signed_by_twilio
+    ) -> Response:
+        async def document() -> str:
+            now = switchboard.now()
+            match webhook.form.get("Digits"):
+                case "1":
+                    session = await tell(webhook, PersonAccepted(at=now, attempt=attempt), state, caller)
+                    tried = _tried(session, attempt)
+                    language = _target(line, session, tried).language
+                    if session is None or tried is None or tried.outcome or tried.accepted_at is None:
+                        return twiml.caller_is_gone(language)
+                    at = switchboard.addresses(session.call)
+                    return twiml.await_caller(
+                        attempt, session.call, switchboard.policy_of(session.call.called), language, at
+                    )
+                case "2":
+                    await tell(webhook, PersonDeclined(at=now, attempt=attempt), state, caller)
+                case _:
+                    pass  # whoever it was, they did not take the call
+            return twiml.decline_person()
+
+        return await control(webhook, document)
+
+    @router.post("/person/progress")
+    async def person_progress(
+        attempt: Attempt, caller: Caller, state: State = "", webhook: Webhook = signed_by_twilio
+    ) -> Response:
+        now = switchboard.now()
+        leg, status = webhook.form.get("CallSid", ""), webhook.form.get("CallStatus", "")
+        if status == "initiated":
+            await tell(webhook, PersonCalled(at=now, attempt=attempt, leg_sid=leg), state, caller)
+        elif status == "ringing":
+            await tell(webhook, PersonRinging(at=now, attempt=attempt, leg_sid=leg), state, caller)
+        elif status in _ENDED:
+            code = webhook.number("ErrorCode") or None
+            event = PersonLegEnded(at=now, attempt=attempt, talked=status == "completed", status=status, code=code)
+            await tell(webhook, event, state, caller)
+        return Response(status_code=204)
+
+    @router.post("/person/conference")
+    async def conference(
+        attempt: Attempt, caller: Caller, state: State = "", webhook: Webhook = signed_by_twilio
+    ) -> Response:
+        if webhook.form.get("StatusCallbackEvent") == "conference-start":  # two are in it
+            await tell(webhook, Bridged(at=switchboard.now(), attempt=attempt), state, caller)
+        return Response(status_code=204)
 
     @router.post("/voicemail")
     async def voicemail(state: State = "", failsafe: bool = False, webhook: Webhook = signed_by_twilio) -> Response:
@@ -182,7 +272,7 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
     @router.websocket("/media")
     async def media(websocket: WebSocket) -> None:
         if not signatures.upgrade(
-            _target(websocket),
+            _asked(websocket),
             websocket.headers.get("x-twilio-signature"),
             settings=websocket.headers.get(_SETTINGS_HEADER),
         ):
@@ -196,7 +286,24 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
     return router
 
 
-def _target(request: Request | WebSocket) -> str:
+def _who(webhook: Webhook) -> str:
+    """Whose phone a person's leg is."""
+    return webhook.form.get("To", "").partition("?")[0]
+
+
+def _tried(session: Session | None, attempt: int) -> Tried | None:
+    """The attempt, as it is after what was just told."""
+    known = session is not None and 0 < attempt <= len(session.call.attempts)
+    return session.call.attempts[attempt - 1] if session is not None and known else None
+
+
+def _target(line: Line, session: Session | None, tried: Tried | None) -> Target:
+    """Whose people an attempt rings; the default target's, for one that nobody knows."""
+    policy = line.switchboard.policy_of(session.call.called if session is not None else "")
+    return resolve(policy, tried.target if tried is not None else "")
+
+
+def _asked(request: Request | WebSocket) -> str:
     """Path and query exactly as they came over the wire, which is what Twilio signed."""
     path = request.scope["raw_path"].decode("latin-1")
     query = request.scope["query_string"].decode("latin-1")

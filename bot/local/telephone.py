@@ -9,12 +9,14 @@ import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 from loguru import logger
 
 from bot import briefing
 from bot.call import Phase
 from bot.events import (
+    Bridged,
     CallEnded,
     ConnectBot,
     DialEnded,
@@ -23,11 +25,13 @@ from bot.events import (
     Event,
     HangUp,
     ImpossibleEvent,
+    MeetPerson,
     MessageRecorded,
     PersonAccepted,
     PersonAnswered,
     PersonDeclined,
     PersonLegEnded,
+    PersonRinging,
     StreamEnded,
     StreamStarted,
     TakeMessage,
@@ -36,9 +40,9 @@ from bot.law import standing_document
 from bot.local.desk import Act, Tester
 from bot.local.sound import ring_back
 from bot.local.wire import LocalWire, Player
-from bot.routing import Mode, Policy, resolve
+from bot.routing import Mode, Policy, failsafe_seconds, resolve
 from bot.session import Session
-from bot.telephony import CallGone
+from bot.telephony import CallGone, NewCall
 
 SCREENING_SECONDS = 8.0
 """How long somebody has to press a key, as in `bot.twiml.whisper`."""
@@ -69,11 +73,16 @@ class LocalTelephone:
         self._tester = tester
         self._player = player
         self._gone = asyncio.Event()
+        self._session: Session | None = None
+        self._people: dict[str, asyncio.Task[None]] = {}
+        """Who is called while the bot has the caller, by CallSid."""
 
     # --- Telephony: what our session orders ----------------------------------------------------------
 
     async def redirect(self, call_sid: str, twiml: str) -> None:
         """See `Telephony`. What the caller gets next is carried out once the stream has ended."""
+        if self._let_go(call_sid):
+            return
         if call_sid != self.sid or self._gone.is_set():
             raise CallGone(20404, None, "there is no such call")
         logger.debug("Twilio would get: {}", twiml)
@@ -82,10 +91,46 @@ class LocalTelephone:
 
     async def hang_up(self, call_sid: str) -> None:
         """See `Telephony`."""
+        if self._let_go(call_sid):
+            return
         if call_sid != self.sid or self._gone.is_set():
             raise CallGone(20404, None, "there is no such call")
         self._tester.tell("The bot hangs up.")
         self.caller_hangs_up()
+
+    async def call(self, order: NewCall) -> str:
+        """See `Telephony`. The tester says what happens there, while the bot goes on with the caller."""
+        sid = f"CA{secrets.token_hex(16)}"
+        n = int(parse_qs(urlsplit(order.url).query)["attempt"][0])
+        self._people[sid] = asyncio.create_task(self._call_person(n, order))
+        return sid
+
+    def _let_go(self, call_sid: str) -> bool:
+        """Somebody who was called is not needed any more. Returns whether there is such a call."""
+        person = self._people.pop(call_sid, None)
+        if person is not None and not person.done():
+            self._tester.tell("Their phone stops ringing.")
+            person.cancel()
+        return person is not None
+
+    async def _call_person(self, n: int, order: NewCall) -> None:
+        session = self._session
+        if session is None:
+            return
+        await _tell(session, PersonRinging(at=session.now(), attempt=n))
+        question = f"Twilio would call {order.to}, for {order.ring_seconds} s, while the bot stays. What happens there?"
+        acts = (Act.ANSWER, Act.BUSY, Act.NO_ANSWER, Act.UNREACHABLE)
+        self._tester.tell(f"{question} [{' | '.join(acts)}]")
+        act = await self._tester.choose(question, acts, order.ring_seconds)
+        if act is Act.ANSWER:
+            await _tell(session, PersonAnswered(at=session.now(), attempt=n))
+            with suppress(_CallerGone):
+                if await self._screen(n, session):
+                    return
+            status = "completed"
+        else:
+            status = {Act.BUSY: "busy", Act.UNREACHABLE: "failed"}.get(act or Act.NO_ANSWER, "no-answer")
+        await _tell(session, PersonLegEnded(at=session.now(), attempt=n, status=status))
 
     async def status(self, call_sid: str) -> str:
         """See `Telephony`."""
@@ -93,6 +138,8 @@ class LocalTelephone:
 
     async def close(self) -> None:
         """See `Telephony`."""
+        for person in self._people.values():
+            person.cancel()
 
     # --- the caller ----------------------------------------------------------------------------------
 
@@ -109,6 +156,7 @@ class LocalTelephone:
             session: The call.
             talk: Puts the bot on a media stream until it ends.
         """
+        self._session = session
         document = standing_document(session.call)
         try:
             while not isinstance(document, HangUp):
@@ -130,13 +178,12 @@ class LocalTelephone:
                 await self._connect_bot(leg, session, talk)
             case DialPerson(attempt):
                 await session.answer(await self._dial(attempt, session))
+            case MeetPerson(attempt):
+                await session.answer(await self._meet(attempt, session))
             case TakeMessage():
                 await session.answer(await self._record(session))
             case HangUp():
                 pass
-            case other:
-                self._tester.tell(f"{type(other).__name__} cannot be shown here: python server.py call does it.")
-                return HangUp()
         return HangUp() if session.call.phase is Phase.ENDED else standing_document(session.call)
 
     async def _connect_bot(self, leg: int, session: Session, talk: Callable[[LocalWire], Awaitable[None]]) -> None:
@@ -156,8 +203,8 @@ class LocalTelephone:
     async def _failsafe(self, session: Session) -> None:
         """The bot has let go of the stream: Twilio goes on with what stands behind it in the document that it holds."""
         target = self._policy.targets[self._policy.failsafe]
-        numbers = ", ".join(number.e164 for number in target.numbers)
-        seconds = max(number.ring_seconds for number in target.numbers)
+        numbers = ", ".join(endpoint.address for endpoint in target.endpoints)
+        seconds = failsafe_seconds(self._policy)
         self._tester.tell(f"The bot is gone. Twilio would ring {numbers} ({target.key}) by the document that it holds.")
         act = await self._ring("What happens there?", (Act.ANSWER, Act.NO_ANSWER), seconds)
         if act is Act.ANSWER:
@@ -169,7 +216,9 @@ class LocalTelephone:
         """Ring somebody. Returns what Twilio's `action` request would say."""
         attempt = session.call.attempts[n - 1]
         target = resolve(self._policy, attempt.target)
-        seconds = next((number.ring_seconds for number in target.numbers if number.e164 == attempt.number), 30)
+        addresses = attempt.number.split(",")
+        rung = [endpoint.ring_seconds for endpoint in target.endpoints if endpoint.address in addresses]
+        seconds = max(rung, default=30)
         question = f"Twilio would dial {attempt.number} ({target.key}), for {seconds} s. What happens there?"
         acts = (Act.ANSWER, Act.BUSY, Act.NO_ANSWER, Act.UNREACHABLE)
         bridged = False
@@ -178,7 +227,7 @@ class LocalTelephone:
                 case Act.ANSWER:
                     status = "completed"
                     await _tell(session, PersonAnswered(at=session.now(), attempt=n))
-                    bridged = target.mode is not Mode.SCREENED or await self._screen(n, session)
+                    bridged = target.mode is Mode.DIAL or await self._screen(n, session)
                     if bridged:
                         await self._ask(f"The caller is with {target.key}.", (Act.HANG_UP,), None)
                     await _tell(session, PersonLegEnded(at=session.now(), attempt=n, talked=True))
@@ -197,11 +246,29 @@ class LocalTelephone:
 
     async def _screen(self, n: int, session: Session) -> bool:
         """Let the person hear who is calling. Returns whether they take the call."""
-        question = f'They hear: "{briefing.for_person(session.call)}"'
-        taken = await self._ask(question, (Act.ACCEPT, Act.DECLINE), SCREENING_SECONDS) is Act.ACCEPT
+        target = resolve(self._policy, session.call.attempts[n - 1].target)
+        question = f'They hear: "{briefing.for_person(session.call, target)}"'
+        act = await self._ask(question, (Act.ACCEPT, Act.DECLINE), SCREENING_SECONDS)
+        taken = act is Act.ACCEPT
+        if act is None:  # no key: they have not taken it
+            return False
         fact = PersonAccepted if taken else PersonDeclined
         await _tell(session, fact(at=session.now(), attempt=n))
         return taken
+
+    async def _meet(self, n: int, session: Session) -> Event:
+        """The caller comes to the person who waits. Returns what Twilio's `action` request would say."""
+        await _tell(session, Bridged(at=session.now(), attempt=n))
+        gone = False
+        try:
+            await self._ask(f"The caller is with {session.call.attempts[n - 1].target}.", (Act.HANG_UP,), None)
+        except _CallerGone:
+            gone = True
+        ended = DialEnded(at=session.now(), attempt=n, status="answered", bridged=True, caller_gone=gone)
+        if gone:
+            await session.answer(ended)
+            raise _CallerGone
+        return ended
 
     async def _record(self, session: Session) -> Event:
         """Let the caller leave a message. Returns what Twilio's `action` request would say."""

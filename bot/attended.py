@@ -1,0 +1,238 @@
+"""The law while the bot has the caller and people are rung who may take the call (mode `attended`). Pure.
+
+Part of `bot/law.py`, whose rules bind here. The caller is moved only when somebody has taken the call. Who is rung is
+rung for a caller: `settle` ends every attempt that nobody waits for any more, whatever it was that ended the waiting.
+"""
+
+from dataclasses import replace
+
+from bot import briefing
+from bot.call import Attempt, Call, Outcome, Phase, change_attempt, close_attempt, open_attempt, waiting_person
+from bot.events import (
+    Bridged,
+    BringPerson,
+    CallPerson,
+    Effect,
+    Event,
+    Failure,
+    ListenAgain,
+    PersonAccepted,
+    PersonAnswered,
+    PersonCalled,
+    PersonDeclined,
+    PersonLegEnded,
+    PersonNotCalled,
+    PersonRinging,
+    ReleasePerson,
+    SayGoodbye,
+    StartTimer,
+    Step,
+    TellBot,
+    Timer,
+    TimerFired,
+)
+from bot.routing import Mode, Policy
+from bot.transfer import back_from, known, next_stop
+
+KEY_SECONDS = 45.0
+"""How much longer than its ring time a person's call may take: the words in their ear, the key, Twilio's own delays."""
+
+_ENDED = {
+    "busy": Outcome.BUSY,
+    "no-answer": Outcome.NO_ANSWER,
+    "canceled": Outcome.NO_ANSWER,
+    "completed": Outcome.NO_ANSWER,
+}
+"""What it means that a person's leg ended without a key."""
+
+
+def is_attended(call: Call, policy: Policy) -> bool:
+    """Whether the hand-off that was just agreed begins with people who are called while the bot has the caller."""
+    stop = next_stop(call, policy)
+    return stop is not None and stop.target.mode is Mode.ATTENDED
+
+
+def seek(call: Call, event: Event, policy: Policy) -> Step:
+    """Call whoever is next; the bot keeps the caller. When there is nobody left, the bot is told."""
+    stop = next_stop(call, policy)
+    if stop is None:
+        call = replace(call, phase=Phase.BOT, nobody=call.nobody + 1)
+        return call, (ListenAgain(briefing.nobody_came(call)),)
+    if stop.target.mode is not Mode.ATTENDED:  # the next target's people take callers, not calls about them
+        n = len(call.handoffs)
+        return replace(call, phase=Phase.LEAVING), (
+            SayGoodbye(n),
+            StartTimer(Timer.GOODBYE, n, policy.goodbye_seconds),
+        )
+    first = len(call.attempts) + 1
+    attempts = tuple(
+        Attempt(stop.target.key, endpoint.address, event.at, handoff=len(call.handoffs), attended=True)
+        for endpoint in stop.endpoints
+    )
+    call = replace(call, phase=Phase.SEEKING, attempts=(*call.attempts, *attempts), tried=call.tried + 1)
+    effects: list[Effect] = []
+    for n, endpoint in enumerate(stop.endpoints, first):
+        wait = endpoint.ring_seconds + KEY_SECONDS
+        effects += [CallPerson(n), StartTimer(Timer.PERSON, n, wait)]
+    return call, tuple(effects)
+
+
+def settle(call: Call, at: float) -> Step:
+    """End the attempts that nobody waits for any more, and let go of everybody whose attempt is over."""
+    waited_for = waiting_person(call) if call.phase in (Phase.LEAVING, Phase.REDIRECTING, Phase.PERSON) else 0
+    released: list[Effect] = []
+    for n, attempt in enumerate(call.attempts, 1):
+        if not attempt.attended:
+            continue
+        if attempt.outcome is None and call.phase is not Phase.SEEKING and n != waited_for:
+            call = close_attempt(call, at, Outcome.SUPERSEDED, n=n)
+        attempt = call.attempts[n - 1]
+        on_the_line = attempt.leg_sid is not None and not attempt.leg_over
+        if on_the_line and attempt.outcome not in (None, Outcome.ANSWERED):
+            call = change_attempt(call, n, leg_over=True)
+            released.append(ReleasePerson(n))
+    return call, tuple(released)
+
+
+def _of(call: Call, event: Event, n: int) -> Attempt | None:
+    """The attended attempt that an event speaks of, whether it is under way or not; None for another kind."""
+    known(call, event, n)
+    return call.attempts[n - 1] if n and call.attempts[n - 1].attended else None
+
+
+def _name(attempt: Attempt) -> str:
+    return attempt.target.replace("_", " ")
+
+
+def person_called(call: Call, event: PersonCalled, policy: Policy) -> Step:
+    """The person's call has a name. Where nobody waits for it any more, `settle` ends it."""
+    attempt = _of(call, event, event.attempt)
+    if attempt is None or attempt.leg_sid is not None:
+        return call, ()  # a callback came first
+    return change_attempt(call, event.attempt, leg_sid=event.leg_sid), ()
+
+
+def person_not_called(call: Call, event: PersonNotCalled, policy: Policy) -> Step:
+    """Twilio did not take the order to call the person, or its answer is lost."""
+    attempt = _of(call, event, event.attempt)
+    if attempt is None or attempt.outcome is not None:
+        return call, ()
+    if event.failure is Failure.UNKNOWN:
+        return call, ()  # it may be ringing: its callbacks tell, or its timer
+    return _in_vain(call, event, policy, event.attempt, Outcome.FAILED, event.code)
+
+
+def person_ringing(call: Call, event: PersonRinging, policy: Policy) -> Step:
+    """The person's phone rings."""
+    attempt = _of(call, event, event.attempt)
+    if attempt is None:
+        return call, ()  # the caller hears it
+    call = _with_leg(call, event.attempt, event.leg_sid)
+    if attempt.outcome is not None or attempt.rang_at is not None:
+        return call, ()
+    text = f"The phone at {_name(attempt)} is ringing. Stay with the caller and go on helping; do not mention this."
+    return change_attempt(call, event.attempt, rang_at=event.at), (TellBot(text),)
+
+
+def _with_leg(call: Call, n: int, leg_sid: str) -> Call:
+    return change_attempt(call, n, leg_sid=leg_sid) if leg_sid and call.attempts[n - 1].leg_sid is None else call
+
+
+def attended_answered(call: Call, event: PersonAnswered, policy: Policy) -> Step:
+    """The person, or a mailbox, has picked up."""
+    attempt = call.attempts[event.attempt - 1]
+    call = _with_leg(call, event.attempt, event.leg_sid)
+    if attempt.outcome is not None:
+        return change_attempt(call, event.attempt, leg_over=True), ()  # too late: the answer tells them so
+    if event.machine and attempt.answered_at is None:
+        call = change_attempt(call, event.attempt, answered_at=event.at, machine=True, leg_over=True)
+        return _in_vain(call, event, policy, event.attempt, Outcome.MACHINE)
+    if attempt.answered_at is not None:
+        return call, ()
+    text = f"Somebody at {_name(attempt)} has picked up and is being told who is calling. Stay with the caller."
+    return change_attempt(call, event.attempt, answered_at=event.at), (TellBot(text),)
+
+
+def attended_accepted(call: Call, event: PersonAccepted, policy: Policy) -> Step:
+    """The person takes the call: the bot says its last sentence, then the caller is moved."""
+    attempt = call.attempts[event.attempt - 1]
+    if attempt.outcome is not None or attempt.accepted_at is not None or call.phase is not Phase.SEEKING:
+        return call, ()  # somebody else was faster, or nobody waits any more
+    if event.at_page and attempt.answered_at is None:
+        return call, ()  # they have to pick up their telephone first
+    call = change_attempt(call, event.attempt, accepted_at=event.at, answered_at=attempt.answered_at or event.at)
+    n = len(call.handoffs)
+    goodbye = StartTimer(Timer.GOODBYE, n, policy.goodbye_seconds)
+    brought = (BringPerson(event.attempt),) if event.at_page else ()
+    return replace(call, phase=Phase.LEAVING), (SayGoodbye(n), goodbye, *brought)
+
+
+def attended_declined(call: Call, event: PersonDeclined, policy: Policy) -> Step:
+    """The person does not take the call. A key is answered with the end of their leg; a button is not."""
+    attempt = call.attempts[event.attempt - 1]
+    if attempt.outcome is not None or attempt.accepted_at is not None:
+        return call, ()
+    call = change_attempt(call, event.attempt, declined=True, leg_over=not event.at_page)
+    return _in_vain(call, event, policy, event.attempt, Outcome.DECLINED, why=event.reason)
+
+
+def attended_leg_ended(call: Call, event: PersonLegEnded, policy: Policy) -> Step:
+    """The person's leg is over."""
+    n = event.attempt
+    call = change_attempt(call, n, leg_over=True)
+    attempt = call.attempts[n - 1]
+    if attempt.outcome is not None or attempt.bridged_at is not None:
+        return call, ()  # after a conversation the caller's own Dial tells the end
+    if attempt.accepted_at is None:
+        return _in_vain(call, event, policy, n, _ENDED.get(event.status, Outcome.FAILED), event.code)
+    call = close_attempt(call, event.at, Outcome.LEFT, n=n)
+    match call.phase:
+        case Phase.LEAVING:
+            call, effects = seek(replace(call, phase=Phase.SEEKING), event, policy)
+            stays = ListenAgain(briefing.PERSON_LEFT) if call.phase is Phase.SEEKING else None
+            return call, (*([stays] if stays else []), *effects)
+        case Phase.PERSON:
+            return back_from(call, policy)  # into an empty conference: the caller is fetched back
+        case _:
+            return call, ()  # a redirect is under way; when it has taken effect, they are fetched back
+
+
+def bridged(call: Call, event: Bridged, policy: Policy) -> Step:
+    """The caller is in the conference, and so is the person."""
+    attempt = _of(call, event, event.attempt)
+    if attempt is None or open_attempt(call, event.attempt) is None or attempt.bridged_at is not None:
+        return call, ()
+    if attempt.accepted_at is None or call.phase not in (Phase.REDIRECTING, Phase.PERSON):
+        return call, ()
+    call = change_attempt(call, event.attempt, bridged_at=event.at)
+    return replace(call, phase=Phase.PERSON, stream_open=False), ()
+
+
+def person_overdue(call: Call, event: TimerFired, policy: Policy) -> Step:
+    """Nothing more was heard of a person who was called."""
+    n = event.number
+    attempt = call.attempts[n - 1] if 0 < n <= len(call.attempts) else None
+    if attempt is None or not attempt.attended or attempt.outcome is not None or attempt.accepted_at is not None:
+        return call, ()
+    outcome = Outcome.NO_ANSWER if attempt.leg_sid else Outcome.FAILED
+    return _in_vain(call, event, policy, n, outcome)
+
+
+def _in_vain(
+    call: Call,
+    event: Event,
+    policy: Policy,
+    n: int,
+    outcome: Outcome,
+    code: int | None = None,
+    why: str = "",
+) -> Step:
+    """One attempt is over without anybody: when it was the last of its kind, the next ones are called."""
+    call = close_attempt(call, event.at, outcome, code, n=n)
+    if call.phase is not Phase.SEEKING:
+        return call, ()
+    told = TellBot(briefing.tried(call.attempts[n - 1], why))
+    if any(attempt.attended and attempt.outcome is None for attempt in call.attempts):
+        return call, (told,)
+    call, effects = seek(call, event, policy)
+    return call, (told, *effects)

@@ -1,0 +1,59 @@
+"""How people are called while the bot has the caller. It is the `bot.orders.Calling` of every call."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bot import twiml
+from bot.call import Call
+from bot.routing import OURS, Endpoint, Policy, Target, resolve
+from bot.telephony import NewCall
+from bot.tokens import PersonPages
+from bot.twiml import Addresses
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Turns an attended attempt into the order for its call."""
+
+    policy: Policy
+    addresses: Callable[[Call], Addresses]
+    """Our own addresses, for one document of a call."""
+
+    pages: PersonPages
+    clock: Callable[[], float]
+    """Unix seconds."""
+
+    def order(self, call: Call, attempt: int) -> NewCall:
+        """See `Calling`. A call of our own shows a number of our own: the caller's may not be shown."""
+        target, person = self._whom(call, attempt)
+        at = self.addresses(call)
+        shown = call.called if target.caller_id in (None, OURS) else target.caller_id
+        return NewCall(
+            to=twiml.sip_uri(person, call) if person.is_sip else person.address,
+            from_=shown or call.called,
+            url=at.person("answer", attempt, call.sid),
+            status_callback=at.person("progress", attempt, call.sid),
+            ring_seconds=person.ring_seconds,
+            digits=person.digits,
+            machine_detection=target.machine_detection and not person.is_client,
+        )
+
+    def bring(self, call: Call, attempt: int) -> str:
+        """See `Calling`."""
+        target, _ = self._whom(call, attempt)
+        return twiml.await_caller(attempt, call, self.policy, target.language, self.addresses(call))
+
+    def page(self, call: Call, attempt: int) -> str:
+        """See `Calling`."""
+        token = self.pages.make(call.sid, attempt, self.clock())
+        return f"{self.addresses(call).public_url}/handoff/{token}"
+
+    def release(self, call: Call, attempt: int) -> str:
+        """See `Calling`."""
+        target, _ = self._whom(call, attempt)
+        return twiml.caller_is_gone(target.language)
+
+    def _whom(self, call: Call, attempt: int) -> tuple[Target, Endpoint]:
+        tried = call.attempts[attempt - 1]
+        target = resolve(self.policy, tried.target)
+        return target, next(person for person in target.endpoints if person.address == tried.number)
