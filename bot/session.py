@@ -6,7 +6,6 @@ brought the fact, or redirects the live call where no webhook did.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
@@ -42,13 +41,14 @@ from bot.events import (
     Timer,
     TimerFired,
 )
-from bot.law import standing_document, step
+from bot.law import standing_document
 from bot.ledger import Entry, Ledger, LedgerError, Role
 from bot.notices import notices
 from bot.observers import Observer
 from bot.orders import Calling, Orders
 from bot.routing import Policy
 from bot.speaking import Speaker, Speaking, Spoke
+from bot.steps import Steps
 from bot.telephony import Telephony
 from bot.timers import Timers
 
@@ -123,29 +123,33 @@ class Session:
             on_end: Told once, when the call has ended.
             tells: Whether the operator's own systems are told of what happens.
         """
-        self.call = call
+        self._steps = Steps(
+            call,
+            version,
+            policy=policy,
+            ledger=ledger,
+            notices=lambda before, after: notices(before, after, lambda n: calling.page(after, n)) if tells else (),
+            made=observer.stepped,
+        )
         self.messages: list[Any] = []
         """The conversation so far, with which the next pipeline of this call starts."""
 
-        self._version = version
-        self._policy = policy
         self._ledger = ledger
         self._render = render
-        self._calling = calling
         self._orders = Orders(telephony, render, calling, clock)
         self._clock = clock
         self._observer = observer
         self._on_end = on_end
-        self._tells = tells
-        self._not_kept: list[Event] = []
-        """Facts that the record may not have when another process goes on with the call: those in the spool, and those
-        that were not taken at all. To tell them twice changes nothing."""
-
         self._conversation: Conversation | None = None
         self._speaking = Speaking(clock())
         self._step_lock = asyncio.Lock()
         self._timers = Timers(self._timer_fired)
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def call(self) -> Call:
+        """What is known of the call."""
+        return self._steps.call
 
     @property
     def sid(self) -> str:
@@ -158,17 +162,13 @@ class Session:
 
     def catch_up(self, call: Call, version: int, messages: list[Any] | None) -> None:
         """Another process has gone on with the call, and this is how the record has it now."""
-        if version > self._version:
-            self._version = version
-            self.call = self._with_what_was_not_kept(call)
+        self._steps.catch_up(call, version)
         if messages and self._conversation is None:
             self.messages = messages
 
     def advance(self, carried: Carried) -> None:
         """A callback's address says that the call has come further than is known here."""
-        if carried.is_ahead_of(self.call):
-            logger.warning("the record is behind; a callback's own address says how far the call is")
-            self.call = carried.advance(self.call)
+        self._steps.advance(carried)
 
     def attach(self, conversation: Conversation) -> None:
         """The pipeline of the current leg is running."""
@@ -287,7 +287,7 @@ class Session:
     async def _step(self, event: Event) -> Document | None:
         async with self._step_lock:
             before = self.call
-            effects = await self._decide(event)
+            effects = await self._steps.take(event, elsewhere=not self.talks)
             if self.call.phase is not before.phase:
                 logger.info("{} → {} ({})", before.phase, self.call.phase, type(event).__name__)
             document = self._perform(effects)
@@ -308,13 +308,7 @@ class Session:
             async with self._step_lock:
                 if self.call.phase is not Phase.SEEKING:
                     return
-                try:
-                    async with self._ledger.patience.wait():
-                        stored = await self._ledger.load(self.sid)
-                except (LedgerError, TimeoutError):
-                    continue
-                if stored is not None:
-                    self.catch_up(stored.call, stored.version, None)
+                await self._steps.reread()
                 match self.call.phase:
                     case Phase.LEAVING:
                         self._tell(lambda line: line.say_goodbye(len(self.call.handoffs)))
@@ -322,77 +316,6 @@ class Session:
                         self._tell(lambda line: line.listen_again(briefing.nobody_came(self.call)))
                     case _:
                         pass
-
-    async def _decide(self, event: Event) -> tuple[Effect, ...]:
-        """Ask the law, and let the ledger decide whether this step is ours to make."""
-        while True:
-            try:
-                call, effects = step(self.call, event, self._policy)
-            except ImpossibleEvent:
-                if await self._is_behind():
-                    continue
-                raise
-            if call is self.call and await self._is_behind():
-                continue
-            try:
-                async with self._ledger.patience.wait():
-                    ours = await self._keep(call, event)
-            except (LedgerError, TimeoutError) as error:
-                logger.error("neither the record nor its spool took a step, the call goes on: {!r}", error)
-                self._not_kept.append(event)
-                ours = True
-            if ours:
-                self._observer.stepped(self.call, call, event)
-                self.call = call
-                return effects
-
-    async def _is_behind(self) -> bool:
-        """Whether another process has gone on with the call; if so, it is known here now.
-
-        A call whose stream is elsewhere may have come further than is known here, so what an event means is not decided
-        by what it meant then. A call that we carry ourselves goes on nowhere else.
-        """
-        if self.talks or self.call.phase is Phase.ENDED:
-            return False
-        try:
-            async with self._ledger.patience.wait():
-                stored = await self._ledger.load(self.sid)
-        except (LedgerError, TimeoutError):
-            return False
-        if stored is None or stored.version <= self._version:
-            return False
-        self.catch_up(stored.call, stored.version, stored.conversation)
-        return True
-
-    async def _keep(self, call: Call, event: Event) -> bool:
-        """Write a step; where another process (or a late write of ours) was first, take the call as it is now."""
-        told = notices(self.call, call, lambda n: self._calling.page(call, n)) if self._tells else ()
-        entry = Entry.of(event, call, call != self.call, told)
-        if not entry.changed:
-            await self._ledger.note(self.sid, entry)
-            return True
-        if await self._ledger.save(call, self._version, entry):
-            self._version += 1
-            if self._ledger.behind(self.sid):
-                self._not_kept.append(event)
-            else:
-                self._not_kept.clear()
-            return True
-        stored = await self._ledger.load(self.sid)
-        if stored is None:  # its first row could not be written before
-            await self._ledger.add(self.call, entry)
-            self._version = 1
-        else:
-            self._version = stored.version
-            self.call = self._with_what_was_not_kept(stored.call)
-        return False
-
-    def _with_what_was_not_kept(self, call: Call) -> Call:
-        """The call with every fact that may not have been written. Their orders have been carried out already."""
-        for event in self._not_kept:
-            with contextlib.suppress(ImpossibleEvent):
-                call, _ = step(call, event, self._policy)
-        return call
 
     def _perform(self, effects: tuple[Effect, ...]) -> Document | None:
         """Carry out the orders; a document is handed back to whoever can deliver it."""

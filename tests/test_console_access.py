@@ -182,6 +182,12 @@ async def test_a_supervisor_turns_the_outage_switch_and_the_board_says_who(clien
     assert "outage switch is on" not in (await client.get("/console")).text
 
 
+async def test_a_switch_that_the_api_turned_is_on_the_board_too(client: httpx2.AsyncClient):
+    await log_in(client)
+    await client.put("/api/outage", json={"on": True, "reason": "<i>rambles</i>"}, auth=("any", PASSWORD))
+    assert "&lt;i&gt;rambles&lt;/i&gt;" in (await client.get("/console")).text
+
+
 async def test_a_viewer_sees_the_pages_and_does_nothing(client: httpx2.AsyncClient):
     await log_in(client, VIEWERS)
     for path in ("/console", "/console/calls", "/console/export.csv"):

@@ -10,7 +10,7 @@ from bot.line import Line
 from bot.signatures import Signatures
 from web.api import calls_api
 from web.console.access import Access
-from web.console.acts import acts
+from web.console.acts import acts, note_switch
 from web.console.console import Console
 from web.console.gate import Elsewhere, Gate, Refused, turned_away
 from web.console.headers import ConsoleHeaders
@@ -39,7 +39,11 @@ def create_app(line: Line) -> FastAPI:
         )
     )
     app.include_router(person_page(line.switchboard, line.switchboard.ledger.record))
-    app.include_router(outage_switch(line.admission, password=password))
+
+    async def turned(on: bool, reason: str, at: float) -> None:
+        await note_switch(line, on, reason, "the API", at)
+
+    app.include_router(outage_switch(line.admission, turned=turned, password=password))
     _mount_console(app, line)
     app.include_router(metrics_page(line.metrics.page, password=password))
 

@@ -1,5 +1,6 @@
 """The outage switch: while it is on, every new call goes straight to a person."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -29,11 +30,16 @@ class OutageView(BaseModel):
     """Whether all processes know. If not, the record took nothing, and only the process that answered obeys."""
 
 
-def outage_switch(admission: Admission, *, password: str | None) -> APIRouter:
+Turned = Callable[[bool, str, float], Awaitable[None]]
+"""`(on, reason, at)`: told when the switch was turned here, at a time in Unix seconds."""
+
+
+def outage_switch(admission: Admission, *, turned: Turned, password: str | None) -> APIRouter:
     """Make the routes of `/api/outage`.
 
     Args:
         admission: Who decides on new calls.
+        turned: Told when it was turned.
         password: See `console_access`.
     """
     guarded = [Depends(console_access(password))]
@@ -51,6 +57,7 @@ def outage_switch(admission: Admission, *, password: str | None) -> APIRouter:
         """Send every new call straight to a person, or to the bot again. Live calls go on as they are."""
         now = datetime.now(UTC)
         everywhere = await admission.switch(order.on, order.reason, now.timestamp())
+        await turned(order.on, order.reason, now.timestamp())
         return OutageView(on=order.on, reason=order.reason, since=now, everywhere=everywhere)
 
     return api

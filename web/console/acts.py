@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import RedirectResponse
+from loguru import logger
 
 from bot.archive import CONSOLE
 from bot.desk import LONGEST_HINT, LONGEST_REASON, NobodyCarries, Order
@@ -99,7 +100,7 @@ async def note_switch(line: Line, on: bool, reason: str, who: str, at: float) ->
     try:
         await line.switchboard.ledger.note(CONSOLE, Entry(at, "OutageSwitched", told, "", False))
     except LedgerError as error:
-        raise Refused(503, "Not kept", "The switch is turned, but the record takes nothing now.") from error
+        logger.error("who turned the outage switch is not kept: {}", error)
     shown = f"{reason} ({who})" if reason and who else reason or who
     line.feed.publish(News("switch", data={"on": on, "reason": shown, "at": at}))
 

@@ -1,0 +1,147 @@
+"""A call as it stands, and how a fact becomes a step of it: decided by the law, made once by the record.
+
+Several processes may hear the same fact, and one may hear of a call what another has done since. So a step is written
+with a compare-and-set, and whoever was not first takes the call as it is now and asks the law again.
+"""
+
+import contextlib
+from collections.abc import Callable
+
+from loguru import logger
+
+from bot.call import Call, Phase
+from bot.carried import Carried
+from bot.effects import Effect
+from bot.events import Event, ImpossibleEvent
+from bot.law import step
+from bot.ledger import Entry, Ledger, LedgerError
+from bot.notices import Notice
+from bot.record import Stored
+from bot.routing import Policy
+
+
+class Steps:
+    """The steps of one call, as this process knows it. One at a time: its session sees to that."""
+
+    def __init__(
+        self,
+        call: Call,
+        version: int,
+        *,
+        policy: Policy,
+        ledger: Ledger,
+        notices: Callable[[Call, Call], tuple[Notice, ...]],
+        made: Callable[[Call, Call, Event], None],
+    ) -> None:
+        """Take a call as the ledger has it.
+
+        Args:
+            call: What is known of the call.
+            version: The version of its row.
+            policy: The operator's rules.
+            ledger: The record.
+            notices: What the operator's own systems are told of a step: the call before and after it.
+            made: Told of each step that was made here: the call before and after it, and the event.
+        """
+        self.call = call
+        self._version = version
+        self._policy = policy
+        self._ledger = ledger
+        self._notices = notices
+        self._made = made
+        self._not_kept: list[Event] = []
+        """Facts that the record may not have when another process goes on with the call: those in the spool, and those
+        that were not taken at all. To tell them twice changes nothing."""
+
+    def catch_up(self, call: Call, version: int) -> None:
+        """Another process has gone on with the call, and this is how the record has it now."""
+        if version > self._version:
+            self._version = version
+            self.call = self._with_what_was_not_kept(call)
+
+    def advance(self, carried: Carried) -> None:
+        """A callback's address says that the call has come further than is known here."""
+        if carried.is_ahead_of(self.call):
+            logger.warning("the record is behind; a callback's own address says how far the call is")
+            self.call = carried.advance(self.call)
+
+    async def reread(self) -> Stored | None:
+        """The call as the record has it now, which is known here from then on; None while it does not say."""
+        try:
+            async with self._ledger.patience.wait():
+                stored = await self._ledger.load(self.call.sid)
+        except (LedgerError, TimeoutError):
+            return None
+        if stored is not None:
+            self.catch_up(stored.call, stored.version)
+        return stored
+
+    async def take(self, event: Event, *, elsewhere: bool) -> tuple[Effect, ...]:
+        """Ask the law what follows from a fact, and let the record decide whether this step is ours to make.
+
+        Args:
+            event: The fact.
+            elsewhere: Whether another process may have gone on with the call: its stream is not ours. What the fact
+                means is then not decided by what it would have meant here.
+
+        Returns:
+            The orders that follow.
+
+        Raises:
+            ImpossibleEvent: The event contradicts the call, which is unchanged.
+        """
+        while True:
+            try:
+                call, effects = step(self.call, event, self._policy)
+            except ImpossibleEvent:
+                if elsewhere and await self._was_behind():
+                    continue
+                raise
+            if call is self.call and elsewhere and await self._was_behind():
+                continue
+            try:
+                async with self._ledger.patience.wait():
+                    ours = await self._keep(call, event)
+            except (LedgerError, TimeoutError) as error:
+                logger.error("neither the record nor its spool took a step, the call goes on: {!r}", error)
+                self._not_kept.append(event)
+                ours = True
+            if ours:
+                self._made(self.call, call, event)
+                self.call = call
+                return effects
+
+    async def _was_behind(self) -> bool:
+        before = self._version
+        if self.call.phase is not Phase.ENDED:
+            await self.reread()
+        return self._version > before
+
+    async def _keep(self, call: Call, event: Event) -> bool:
+        """Write a step; where another process (or a late write of ours) was first, take the call as it is now."""
+        entry = Entry.of(event, call, call != self.call, self._notices(self.call, call))
+        if not entry.changed:
+            await self._ledger.note(call.sid, entry)
+            return True
+        if await self._ledger.save(call, self._version, entry):
+            self._version += 1
+            if self._ledger.behind(call.sid):
+                self._not_kept.append(event)
+            else:
+                self._not_kept.clear()
+            return True
+        stored = await self._ledger.load(call.sid)
+        if stored is None:  # its first row could not be written before
+            await self._ledger.add(self.call, entry)
+            self._version = 1
+        else:
+            self._version = stored.version
+            self.call = self._with_what_was_not_kept(stored.call)
+        return False
+
+    def _with_what_was_not_kept(self, call: Call) -> Call:
+        """The call with every fact that may not have been written. Their orders have been carried out already."""
+        for event in self._not_kept:
+            with contextlib.suppress(ImpossibleEvent):
+                call, _ = step(call, event, self._policy)
+        return call
