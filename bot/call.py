@@ -228,6 +228,12 @@ class Attempt:
     machine: bool = False
     """Twilio heard a mailbox."""
 
+    ended_by: str | None = None
+    """Who ended the conversation, `caller` or `person`, where we are told."""
+
+    short: bool = False
+    """The conversation was so short that it was hardly one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fall:

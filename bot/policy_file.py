@@ -287,6 +287,9 @@ class PolicyFile(Section):
     dial_seconds: int = Field(default=14_400, ge=60, le=86_400)
     """The longest conversation with a person. Seconds (Twilio: `<Dial>`, `timeLimit`)."""
 
+    short_seconds: int = Field(default=10, ge=0, le=600)
+    """A conversation with a person that is shorter is flagged in the record. Seconds; 0 for none."""
+
     limits: LimitsEntry = LimitsEntry()
     triggers: TriggersEntry = TriggersEntry()
     """What leads to a person besides the model."""
@@ -318,6 +321,7 @@ class PolicyFile(Section):
             rescue=self.failsafe is Failsafe.RESCUE if self.failsafe else rescue,
             bot_seconds=self.limits.bot_seconds,
             bot_tokens=self.limits.bot_tokens,
+            short_seconds=self.short_seconds,
             triggers=self.triggers.triggers(self.default),
         )
 

@@ -249,6 +249,9 @@ class Policy:
     other_models: int = 0
     """How many pipelines can take over in mid-call when the model is gone (`fallback` in the pipeline's file)."""
 
+    short_seconds: int = 10
+    """A conversation with a person that is shorter is flagged in the record. Seconds; 0 for none."""
+
     bot_tokens: int | None = None
     """How many tokens of the model one stream may use; then the failsafe target takes the call. None: any number."""
 

@@ -282,6 +282,11 @@ def dial_ended(call: Call, event: DialEnded, policy: Policy) -> Step:
         return call, ()  # a retried webhook, or the action of a Dial that a redirect interrupted
     outcome = _outcome(attempt, event)
     call = close_attempt(call, event.at, outcome, event.code, n=event.attempt)
+    if outcome is Outcome.ANSWERED:
+        together = event.at - (attempt.bridged_at or event.at)
+        ended_by = "caller" if event.caller_gone else "person"
+        short = attempt.bridged_at is not None and together < policy.short_seconds
+        call = change_attempt(call, event.attempt, ended_by=ended_by, short=short)
     call = replace(call, stream_open=False)
     if outcome is Outcome.ANSWERED:
         return end_call(call, event.at, End.PUT_THROUGH), (HangUp(),)

@@ -39,7 +39,14 @@ CALL = Call(
     ended_at=AT + 80,
 )
 
-NOT_TOLD = {"answered_by": None, "attended": False, "rang_at": None, "bridged_at": None}
+NOT_TOLD = {
+    "answered_by": None,
+    "attended": False,
+    "rang_at": None,
+    "bridged_at": None,
+    "ended_by": None,
+    "short": False,
+}
 ATTEMPTS = [
     {
         "target": "sales",

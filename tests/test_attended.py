@@ -281,3 +281,16 @@ def test_attended_people_of_a_call_that_the_bot_does_not_have_are_screened():
     assert story.call.phase is Phase.SEEKING
     assert isinstance(story.effects[0], ev.ListenAgain), "the bot did not ask, so it is told"
     assert {attempt.number for attempt in story.call.attempts} <= allowed_numbers(POLICY)
+
+
+# --- afterwards ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gone", [True, False])
+@pytest.mark.parametrize(("seconds", "short"), [(5, True), (60, False)])
+def test_the_record_says_who_ended_a_conversation_and_whether_it_was_one(gone: bool, seconds: int, short: bool):
+    for story, n in ((Story().meeting().happens(ev.Bridged, attempt=1), 1), (Story().with_person(), 1)):
+        story.at += seconds - 1
+        story.ends(n, "completed", bridged=True, caller_gone=gone)
+        attempt = story.call.attempts[n - 1]
+        assert (attempt.ended_by, attempt.short) == ("caller" if gone else "person", short)

@@ -73,6 +73,10 @@ class AttemptView(_Facts):
     """When the person took the call."""
     bridged_at: datetime | None
     """When the caller and the person were together."""
+    ended_by: str | None
+    """Who ended the conversation, `caller` or `person`."""
+    short: bool
+    """The conversation was hardly one."""
     ended_at: datetime | None
     outcome: Outcome | None
     code: int | None

@@ -1,6 +1,7 @@
 """Facts as HTML. Everything is escaped; what is marked as safe was made here, of parts that were escaped."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,9 +86,14 @@ def _facts(data: dict[str, Any], role: Role) -> str:
 
 
 def _hours(target: Target) -> str:
-    """When the people of a target are there, where the policy knows hours."""
-    hours = getattr(target, "hours", None)
-    return "at all hours" if hours is None else "at its opening hours"
+    """Whether the people of a target are there now."""
+    if target.hours is None:
+        return "at all hours"
+    now = time.time()
+    if target.hours.open_at(now):
+        return "open now"
+    opening = target.hours.next_opening(now)
+    return f"closed, opens {opening}" if opening else "closed"
 
 
 def _measures(record: Record) -> list[tuple[str, str]]:
