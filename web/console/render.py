@@ -84,10 +84,14 @@ def _facts(data: dict[str, Any], role: Role) -> str:
     return told if len(told) <= _LONGEST_FACT else f"{told[:_LONGEST_FACT]}…"
 
 
-def _hours(target: Target) -> str:
-    """When the people of a target are there, where the policy knows hours."""
-    hours = getattr(target, "hours", None)
-    return "at all hours" if hours is None else "at its opening hours"
+def _hours(target: Target, now: float) -> str:
+    """Whether the people of a target are there now, and when they are again."""
+    if target.hours is None:
+        return "at all hours"
+    if target.hours.open_at(now):
+        return "open now"
+    again = target.hours.next_opening(now)
+    return f"closed until {again}" if again else "closed"
 
 
 def _measures(record: Record) -> list[tuple[str, str]]:
