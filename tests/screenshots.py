@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -62,32 +63,43 @@ async def take_telephone(opened: Browser, url: str, look: str) -> None:
         await shown.screenshot(path=FOLDER / f"telephone-{look}.png", full_page=look == "phone")
 
 
-async def main() -> None:
-    """Play calls and take the pictures."""
+async def take_console(opened: Browser, stage: Stage, url: str) -> None:
+    """The board while calls go on, and one call when it is over."""
+    await asyncio.gather(*(stage.play(name, load(name)) for name in BEFORE))
+    playing = []
+    for n, name in enumerate(DURING):
+        story = load(name).model_copy(update={"caller": f"+44207946{1234 + 2111 * n}"})
+        playing.append(asyncio.create_task(stage.play(name, story)))
+        await asyncio.sleep(3.5)
+    for look in LOOKS:
+        await take(opened, f"{url}/console", "board", look, wait="#calls tr")
+    played = await playing[0]
+    for look in LOOKS:
+        await take(opened, f"{url}/console/calls/{played.call.sid}", "call", look, wait="#lanes rect")
+    await take(opened, f"{url}/console/calls", "calls", "light", wait="#h-found")
+    for task in playing[1:]:
+        with contextlib.suppress(Exception):
+            await task
+
+
+async def main(parts: list[str]) -> None:
+    """Play calls and take the pictures.
+
+    Args:
+        parts: `console`, `telephone`, or both.
+    """
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         async with Stage() as stage, server_process(stage, Path(folder)) as server, browser() as opened:
-            await asyncio.gather(*(stage.play(name, load(name)) for name in BEFORE))
-            playing = []
-            for n, name in enumerate(DURING):
-                story = load(name).model_copy(update={"caller": f"+44207946{1234 + 2111 * n}"})
-                playing.append(asyncio.create_task(stage.play(name, story)))
-                await asyncio.sleep(3.5)
-            for look in LOOKS:
-                await take(opened, f"{server.url}/console", "board", look, wait="#calls tr")
-            played = await playing[0]
-            for look in LOOKS:
-                await take(opened, f"{server.url}/console/calls/{played.call.sid}", "call", look, wait="#lanes rect")
-            await take(opened, f"{server.url}/console/calls", "calls", "light", wait="#h-found")
-            for task in playing[1:]:
-                with contextlib.suppress(Exception):
-                    await task
-            async with telephone(stage) as address:
-                for look in LOOKS:
-                    await take_telephone(opened, address, look)
+            if "console" in parts:
+                await take_console(opened, stage, server.url)
+            if "telephone" in parts:
+                async with telephone(stage) as address:
+                    for look in LOOKS:
+                        await take_telephone(opened, address, look)
 
 
 if __name__ == "__main__":
     if not CHROMIUM:
         raise SystemExit("There is no Chromium (Debian: apt-get install chromium).")
-    asyncio.run(main())
+    asyncio.run(main(sys.argv[1:] or ["console", "telephone"]))

@@ -283,7 +283,7 @@ def test_attended_people_of_a_call_that_the_bot_does_not_have_are_screened():
     assert {attempt.number for attempt in story.call.attempts} <= allowed_numbers(POLICY)
 
 
-# --- afterwards ---------------------------------------------------------------------------------------------------------
+# --- afterwards ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("gone", [True, False])

@@ -140,6 +140,25 @@ async def test_a_process_of_which_nothing_is_heard_is_gone_and_one_that_ends_is_
     assert "one:1" not in (await shown.look(Role.VIEWER))["health"].html
 
 
+class Weekdays:
+    """Hours of people who are away, and back on Monday."""
+
+    def open_at(self, at: float) -> bool:
+        return False
+
+    def next_opening(self, at: float) -> str | None:
+        return "Monday at 09:00"
+
+
+async def test_a_target_whose_people_are_away_says_when_they_are_back(archive: Archive, clock: Clock):
+    shown = board(archive, clock)
+    assert "at all hours" in (await shown.look(Role.VIEWER))["targets"].html
+    targets = {"desk": replace(POLICY.targets["desk"], hours=Weekdays())}
+    render = Renderer(lambda called: POLICY).piece
+    away = Board(archive, targets, render, failsafe="desk", known=list, clock=clock)
+    assert "closed, opens Monday at 09:00" in (await away.look(Role.VIEWER))["targets"].html
+
+
 async def test_a_browser_that_is_too_far_behind_begins_anew():
     watcher = Watcher(Role.VIEWER)
     for n in range(150):

@@ -71,6 +71,7 @@ async def test_one_person_plays_a_whole_hand_off_in_both_roles_with_the_keyboard
         record = await stage.record(call.sid)
         assert record["end"] == "put_through"
         assert [attempt["outcome"] for attempt in record["attempts"]] == ["busy", "answered"]
+        await expect(page.locator("#said")).to_contain_text("hand_off(target: billing, reason:")
         assert watched.wrong == []
         await context.close()
 

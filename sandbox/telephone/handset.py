@@ -136,7 +136,9 @@ class Handset:
         call = self._call
         if call is None or note.call_sid != call.sid or (note.lane, note.what) not in _SHOWN:
             return
-        data = {key: value for key, value in note.data.items() if isinstance(value, (str, int, float, bool))}
+        data = {
+            key: value if isinstance(value, str | int | float) else _told(value) for key, value in note.data.items()
+        }
         self.outgoing.put_nowait({"note": note.what, "lane": note.lane, "at": round(note.at, 3), "data": data})
         if note.what == "call ended":
             self._tell("ended", status=str(note.data.get("status", "")))
@@ -159,3 +161,10 @@ class Handset:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _told(value: object) -> str:
+    """A function's arguments, as they are read."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {each}" for key, each in value.items())
+    return str(value)

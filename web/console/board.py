@@ -223,7 +223,9 @@ class Board(Page):
             "figures": Piece(self._render("figures", day=figures, live=count, **self._measures())),
             "outage": Piece(self._render("outage", switch=self._switch)),
             "outcomes": Piece(self._render("outcomes", day=figures)),
-            "targets": Piece(self._render("targets", targets=self._targets, day=figures, failsafe=self._failsafe)),
+            "targets": Piece(
+                self._render("targets", targets=self._targets, day=figures, failsafe=self._failsafe, now=self._clock())
+            ),
             "health": Piece(self._render("health", things=self._health(figures))),
             "none": Piece(self._render("nobody", count=count)),
             "recent": Piece(self._render("recent", calls=[*reversed(self._recent.values())], role=role)),

@@ -1,7 +1,6 @@
 """Facts as HTML. Everything is escaped; what is marked as safe was made here, of parts that were escaped."""
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,15 +84,14 @@ def _facts(data: dict[str, Any], role: Role) -> str:
     return told if len(told) <= _LONGEST_FACT else f"{told[:_LONGEST_FACT]}…"
 
 
-def _hours(target: Target) -> str:
-    """Whether the people of a target are there now."""
+def _hours(target: Target, now: float) -> str:
+    """Whether the people of a target are there now, and when they are again."""
     if target.hours is None:
         return "at all hours"
-    now = time.time()
     if target.hours.open_at(now):
         return "open now"
-    opening = target.hours.next_opening(now)
-    return f"closed, opens {opening}" if opening else "closed"
+    again = target.hours.next_opening(now)
+    return f"closed, opens {again}" if again else "closed"
 
 
 def _measures(record: Record) -> list[tuple[str, str]]:
