@@ -20,7 +20,7 @@ from aiohttp import web
 from sandbox.account import Account
 from sandbox.codec import write_wav
 from sandbox.leg import ChildLeg, Fetch, HungUp, Inline, Leg, Redirected, Source
-from sandbox.refusal import Refusal
+from sandbox.rest_answers import Refusal, page
 from sandbox.rest_numbers import NumbersResource
 
 LONGEST_TWIML = 4000
@@ -211,18 +211,7 @@ class Rest:
             and (from_ is None or leg.from_ == from_)
             and (status is None or leg.status == status)
         ]
-        page = f"{self._account.path}/Calls.json"
-        return 200, {
-            "calls": [self._resource(leg) for leg in legs],
-            "page": 0,
-            "page_size": max(len(legs), 50),
-            "start": 0,
-            "end": max(len(legs) - 1, 0),
-            "uri": page,
-            "first_page_uri": page,
-            "next_page_uri": None,
-            "previous_page_uri": None,
-        }
+        return 200, page("calls", f"{self._account.path}/Calls.json", [self._resource(leg) for leg in legs])
 
     async def _update(self, request: web.Request) -> tuple[int, object]:
         """Redirect or end a call (Twilio: update a Call resource)."""

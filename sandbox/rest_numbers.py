@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from sandbox.account import Account, Line
-from sandbox.refusal import Refusal
+from sandbox.rest_answers import Refusal, page
 
 FIELDS = {"VoiceUrl": "voice_url", "VoiceFallbackUrl": "fallback_url", "StatusCallback": "status_callback"}
 """What can be changed here of a number."""
@@ -31,18 +31,8 @@ class NumbersResource:
         """All of them, or the one that is asked for."""
         wanted = request.query.get("PhoneNumber")
         found = [number for number in self._account.numbers if wanted in (None, number)]
-        page = f"{self._account.path}/IncomingPhoneNumbers.json"
-        return 200, {
-            "incoming_phone_numbers": [self._resource(number) for number in found],
-            "page": 0,
-            "page_size": max(len(found), 50),
-            "start": 0,
-            "end": max(len(found) - 1, 0),
-            "uri": page,
-            "first_page_uri": page,
-            "next_page_uri": None,
-            "previous_page_uri": None,
-        }
+        path = f"{self._account.path}/IncomingPhoneNumbers.json"
+        return 200, page("incoming_phone_numbers", path, [self._resource(number) for number in found])
 
     async def update(self, request: web.Request) -> tuple[int, object]:
         """Change whom a number asks."""
