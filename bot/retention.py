@@ -17,7 +17,7 @@ from bot import database
 from bot.call import Call
 from bot.record import CALL, LedgerError
 from bot.recordings import Recordings
-from bot.tables import ANSWERS, CALLS, JOURNAL, TRANSCRIPT
+from bot.tables import ANSWERS, CALLS, JOURNAL, OUTBOX, TRANSCRIPT
 from bot.telephony import TelephonyError
 
 DAY = 86_400.0
@@ -115,6 +115,7 @@ class Retention:
                 return False  # somebody has just told a late fact of it
             await connection.execute(sa.delete(TRANSCRIPT).where(TRANSCRIPT.c.call_sid == sid))
             await connection.execute(sa.delete(ANSWERS).where(ANSWERS.c.call_sid == sid))
+            await connection.execute(sa.delete(OUTBOX).where(OUTBOX.c.call_sid == sid))
             await _clean_journal(connection, sid)
         return True
 

@@ -174,7 +174,7 @@ class Network:
     def forget(self, call: CallerLeg) -> None:
         """Let go of a call that is over, with its legs, its sound and its notes."""
         self.calls.remove(call)
-        for leg in (call, *call.children):
+        for leg in (call, *call.children, *call.called):
             self._account.legs.pop(leg.sid, None)
         self.journal.forget(call.sid)
 

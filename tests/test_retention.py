@@ -13,6 +13,7 @@ from calls import CALLER, SID, US
 from bot import database
 from bot.call import Attempt, By, Call, End, Handoff, Message, Outcome, Phase
 from bot.ledger import Entry, Ledger
+from bot.notices import Notice
 from bot.record import LedgerError
 from bot.recordings import Recordings
 from bot.retention import DAY, Retention
@@ -67,7 +68,8 @@ async def retention(ledger: Ledger, stage: Stage) -> AsyncIterator[Retention]:
 async def keep(ledger: Ledger, call: Call) -> None:
     """A call with everything that there can be of it."""
     facts = {"target": "desk", "reason": SECRET, "summary": SECRET, "by": "model", "who": ""}
-    await ledger.add(call, Entry(1000.0, "HandoffRequested", facts, "ended", True))
+    told = (Notice("handoff.requested", {"summary": SECRET}),)
+    await ledger.add(call, Entry(1000.0, "HandoffRequested", facts, "ended", True, notices=told))
     await ledger.note(call.sid, Entry(1001.0, "HintGiven", {"text": SECRET, "who": "Anna"}, "ended", False))
     await ledger.add_line(call.sid, 1, "caller", SECRET, 1002.0)
     await ledger.keep_conversation(call.sid, [{"role": "user", "content": SECRET}])
@@ -79,8 +81,8 @@ async def everything(url: str) -> str:
     engine = database.create_engine(url)
     rows: list[Any] = []
     async with engine.connect() as connection:
-        for table in ("calls", "journal", "transcript", "answers"):
-            rows += [[*row] for row in (await connection.execute(sa.text(f"SELECT * FROM {table}"))).all()]  # noqa: S608 - four names
+        for table in ("calls", "journal", "transcript", "answers", "outbox"):
+            rows += [[*row] for row in (await connection.execute(sa.text(f"SELECT * FROM {table}"))).all()]  # noqa: S608 - five names
     await engine.dispose()
     return json.dumps(rows, default=str)
 
