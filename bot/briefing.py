@@ -93,7 +93,7 @@ def closed(target: Target, at: float) -> str:
     """The instruction for a bot that wants to put the caller through to people who are not there at this hour."""
     opens = target.hours.next_opening(at) if target.hours else None
     when = f" They are there again {opens}." if opens else ""
-    say = f' Say this to the caller: "{target.closed_line}"' if target.closed_line else " Tell the caller so."
+    say = f' Say exactly this to the caller: "{target.closed_line}"' if target.closed_line else " Tell the caller so."
     return (
         f"The caller has not been put through: nobody is at {target.key.replace('_', ' ')} at this hour.{when}{say} "
         "Then offer to help them yourself, or to take a message (take_message)."
