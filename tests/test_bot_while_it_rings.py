@@ -15,8 +15,7 @@ from sandbox.story import Act, Step, Story, Then
 MANAGER = "+12025550155"
 TURNS = 6
 MOST = 2.0
-"""How many times as long an answer may take. The calls are played at once, so that whatever else the machine does befalls
-both alike."""
+"""How many times as long an answer may take. The calls are played at once: what else the machine does befalls both."""
 
 
 def chat(*asked: Act) -> Story:
