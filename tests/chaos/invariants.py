@@ -70,7 +70,7 @@ def back_after(outcome: Outcome) -> float | None:
 
 def violations(outcome: Outcome) -> list[str]:
     """Everything that must not be, in words; nothing where all held."""
-    return [*_caller(outcome), *_people(outcome), *_called(outcome), *_orders(outcome), *_record(outcome)]
+    return [*_caller(outcome), *_people(outcome), *called(outcome), *_orders(outcome), *_record(outcome)]
 
 
 def was_wanted(outcome: Outcome) -> bool:
@@ -129,7 +129,7 @@ def _people(outcome: Outcome) -> Iterator[str]:
             yield f"{child.number} was still being rung when the next one was dialled"
 
 
-def _called(outcome: Outcome) -> Iterator[str]:
+def called(outcome: Outcome) -> Iterator[str]:
     """People who were called while the bot had the caller: for this caller, one after the other, and only so long."""
     gone = outcome.call.ended_at
     rang = {note.data["leg"]: note.at for note in outcome.of("person", "rings")}
