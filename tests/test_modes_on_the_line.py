@@ -121,13 +121,18 @@ def test_two_who_press_the_key_at_once_are_one_person_for_the_caller(played: dic
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize(("what", "digits"), [("whisper", {}), ("key", {"Digits": "1"})])
-async def test_who_hears_the_whisper_for_a_caller_who_has_gone_is_told_so(
-    stage: Stage, played: dict[str, Played], what: str, digits: dict[str, str]
+@pytest.mark.parametrize("target", ["billing", "manager"])
+@pytest.mark.parametrize(("what", "digits"), [("picks up", {}), ("takes the call", {"Digits": "1"})])
+async def test_who_is_late_for_a_caller_who_has_gone_is_told_so(
+    stage: Stage, played: dict[str, Played], target: str, what: str, digits: dict[str, str]
 ):
-    call = played["leaves billing rings"].call
-    form = {"CallSid": call.children[0].sid, "ParentCallSid": call.sid, **digits}
-    path = f"/twilio/handoff/{what}?attempt=1"
+    call = played[f"leaves {target} rings"].call
+    [leg] = (*call.children, *call.called)
+    screened = target == "billing"
+    asked = {"picks up": "whisper" if screened else "answer", "takes the call": "key"}[what]
+    path = f"/twilio/{'handoff' if screened else 'person'}/{asked}?attempt=1"
+    path += "" if screened else f"&call={call.sid}"
+    form = {"CallSid": leg.sid, **({"ParentCallSid": call.sid} if screened else {}), **digits}
     signed = {"X-Twilio-Signature": SIGN(f"{PUBLIC_URL}{path}", form)}
     async with aiohttp.ClientSession() as http:
         async with http.post(f"{stage.server_url}{path}", data=form, headers=signed) as answer:
