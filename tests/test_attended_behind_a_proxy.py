@@ -135,3 +135,20 @@ async def test_a_caller_whose_server_is_killed_when_the_person_took_the_call_is_
         assert (told["end"], told["rescues"]) == ("put_through", 1)
         assert (await one_attempt(world, call))["outcome"] == "answered"
         assert call.bridged_to == MANAGER
+
+
+async def test_a_caller_who_hangs_up_as_their_server_is_killed_leaves_no_phone_ringing(
+    cluster: Cluster, tmp_path: Path
+):
+    async with two_replicas(tmp_path, cluster, HANDOFF_POLICY=patient(tmp_path)) as world:
+        call, _ = await asks_for_the_manager(world, Person("no_answer"))
+        await call.until("rings", timeout=30)
+        replica = await who_has(world, tmp_path, call)
+        replica.befalls(signal.SIGKILL)
+        await call.hang_up()
+        [leg] = call.called
+        while leg.live:
+            await asyncio.sleep(0.05)
+        assert leg.status == "canceled", "and not because it had rung for long enough"
+        assert (await ended(world, call.sid))["end"] == "caller_hung_up"
+        assert (await one_attempt(world, call))["outcome"] == "caller_gone"
