@@ -31,7 +31,7 @@ from bot.events import (
     Timer,
     TimerFired,
 )
-from bot.routing import Mode, Policy
+from bot.routing import Mode, Policy, resolve
 from bot.transfer import back_from, known, next_stop
 
 KEY_SECONDS = 45.0
@@ -71,10 +71,16 @@ def seek(call: Call, event: Event, policy: Policy) -> Step:
     )
     call = replace(call, phase=Phase.SEEKING, attempts=(*call.attempts, *attempts), tried=call.tried + 1)
     effects: list[Effect] = []
-    for n, endpoint in enumerate(stop.endpoints, first):
-        wait = endpoint.ring_seconds + KEY_SECONDS
-        effects += [CallPerson(n), StartTimer(Timer.PERSON, n, wait)]
+    for n in range(first, first + len(attempts)):
+        effects += [CallPerson(n), wait_for(call, n, policy)]
     return call, tuple(effects)
+
+
+def wait_for(call: Call, n: int, policy: Policy) -> StartTimer:
+    """How long the call to the person of an attempt may take."""
+    attempt = call.attempts[n - 1]
+    rings = [p.ring_seconds for p in resolve(policy, attempt.target).endpoints if p.address == attempt.number]
+    return StartTimer(Timer.PERSON, n, max(rings, default=0) + KEY_SECONDS)
 
 
 def settle(call: Call, at: float) -> Step:

@@ -28,6 +28,11 @@ FOR_RESCUED_BOT = (
 )
 """The instruction with which a bot takes back a caller whose stream was lost."""
 
+CALLING_WAS_CUT = (
+    "The person who was being called for them is not being called any more: if they still want one, hand off again."
+)
+"""What is added where people were being called just then."""
+
 
 def for_renewed_bot(being_said: str) -> str:
     """The instruction with which a new session of the model goes on, while the caller still hears the old one."""
@@ -105,7 +110,8 @@ def for_returning_bot(call: Call, policy: Policy) -> str | None:
     if call.leg == 1:
         return None
     if call.falls and call.falls[-1].rung is Rung.RESCUE:
-        return FOR_RESCUED_BOT
+        cut = any(a.attended and a.outcome is Outcome.SUPERSEDED for a in tried_in_vain(call))
+        return f"{FOR_RESCUED_BOT} {CALLING_WAS_CUT}" if cut else FOR_RESCUED_BOT
     if not call.handoffs:
         return None
     handoff = call.handoffs[-1]

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from loguru import logger
 
 from bot import briefing
+from bot.attended import wait_for
 from bot.call import Call, Phase
 from bot.carried import Carried
 from bot.events import (
@@ -134,6 +135,7 @@ class Session:
         self.messages: list[Any] = []
         """The conversation so far, with which the next pipeline of this call starts."""
 
+        self._policy = policy
         self._ledger = ledger
         self._render = render
         self._orders = Orders(telephony, render, calling, clock)
@@ -308,14 +310,28 @@ class Session:
             async with self._step_lock:
                 if self.call.phase is not Phase.SEEKING:
                     return
+                before = self.call
                 await self._steps.reread()
                 match self.call.phase:
+                    case Phase.SEEKING:
+                        self._hear_of_people(before)
                     case Phase.LEAVING:
                         self._tell(lambda line: line.say_goodbye(len(self.call.handoffs)))
                     case Phase.BOT:
                         self._tell(lambda line: line.listen_again(briefing.nobody_came(self.call)))
                     case _:
                         pass
+
+    def _hear_of_people(self, before: Call) -> None:
+        """Another process was told of the people who are called. Should it die, their waiting ends here."""
+        for n, attempt in enumerate(self.call.attempts, 1):
+            known = before.attempts[n - 1] if n <= len(before.attempts) else None
+            if known is None and attempt.attended and attempt.outcome is None:
+                wait = wait_for(self.call, n, self._policy)
+                self._timers.start(wait.timer, wait.number, wait.seconds)
+            elif known is not None and known.outcome is None and attempt.outcome is not None:
+                told = briefing.tried(attempt)
+                self._tell(lambda line, text=told: line.tell(text))
 
     def _perform(self, effects: tuple[Effect, ...]) -> Document | None:
         """Carry out the orders; a document is handed back to whoever can deliver it."""

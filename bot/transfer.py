@@ -179,10 +179,8 @@ def give_up_redirect(call: Call, event: Event, policy: Policy, code: int | None 
 
 def not_reached(call: Call, at: float, code: int | None = None) -> Call:
     """The call with its open attempt failed for a reason that is not the person's: their number is tried again."""
-    if not latest_open(call):
-        return call
-    if waiting_person(call):
-        return call  # they are on the line; it is the caller who was not moved
+    if not latest_open(call) or call.attempts[-1].attended:
+        return call  # they are on the line, or rung for a bot that is gone; it is the caller who was not moved
     return replace(close_attempt(call, at, Outcome.FAILED, code), tried=max(call.tried - 1, 0))
 
 
@@ -318,7 +316,7 @@ def _outcome(attempt: Attempt, event: DialEnded) -> Outcome:
             return Outcome.BUSY
         case "no-answer":
             return Outcome.NO_ANSWER
-        case "completed" | "answered" if attempt.attended:
+        case "completed" | "answered" if attempt.attended or attempt.accepted_at is not None:
             return Outcome.LEFT
         case "completed" | "answered" if attempt.declined:
             return Outcome.DECLINED

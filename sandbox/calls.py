@@ -77,7 +77,7 @@ async def _ring(leg: PersonLeg, person: Person | None, longest: int, progress: P
         return "failed"
     if person.rings:
         leg.status = "ringing"
-        leg.journal.note("person", "rings", leg.scene_sid, number=leg.number)
+        leg.journal.note("person", "rings", leg.scene_sid, number=leg.number, leg=leg.sid)
         progress.tell("ringing")
     rings_for_ever = person.behaviour == "no_answer" or person.after > longest
     try:

@@ -6,6 +6,7 @@ import pytest
 from calls import POLICY, RESCUED, Story, leg
 
 from bot import events as ev
+from bot.briefing import for_returning_bot
 from bot.call import By, End, Outcome, Phase
 from bot.law import standing_document
 from bot.routing import allowed_numbers
@@ -241,6 +242,10 @@ def test_a_process_that_hears_of_the_lost_stream_by_the_rescue_lets_the_person_g
     story = Story(RESCUED).seeking().happens(ev.RescueAsked, leg=1)
     assert story.documents == [ev.ConnectBot(2)]
     assert RELEASED in story.effects
+    assert outcomes(story) == [Outcome.SUPERSEDED], "it is not the person's line that was lost"
+    note = for_returning_bot(story.call, story.policy)
+    assert note is not None
+    assert "not being called any more" in note, "or the bot would wait for them"
 
 
 def test_where_one_process_answers_a_lost_stream_leads_to_the_failsafe_person():

@@ -10,7 +10,7 @@ from bot.call import BOT_PHASES, Call, Outcome, Phase, waiting_person
 from bot.events import Effect, Event, ImpossibleEvent
 from bot.law import answer, standing_document, step
 from bot.rescue import BOT_RESCUES
-from bot.routing import Policy, allowed_numbers
+from bot.routing import Mode, Policy, allowed_numbers, resolve
 
 numbers = st.integers(0, 3)
 flags = st.booleans()
@@ -151,3 +151,16 @@ def test_every_wait_has_an_end(happenings: list[Event], policy: Policy):
     for before, _, after, effects in lives(happenings, policy):
         if after.phase is not before.phase and after.phase in waits:
             assert any(isinstance(effect, ev.StartTimer) for effect in effects), (before.phase, after.phase)
+
+
+@settings(max_examples=300)
+@given(st.lists(events, max_size=60), policies)
+def test_nobody_has_the_caller_who_was_asked_and_has_not_said_yes(happenings: list[Event], policy: Policy):
+    said_yes: set[int] = set()
+    for _, happening, after, _ in lives(happenings, policy):
+        if isinstance(happening, ev.PersonAccepted):
+            said_yes.add(happening.attempt)
+        for n, attempt in enumerate(after.attempts, 1):
+            asked = resolve(policy, attempt.target).mode is not Mode.DIAL and not attempt.failsafe
+            assert attempt.bridged_at is None or not asked or n in said_yes
+            assert not attempt.attended or attempt.accepted_at is None or n in said_yes

@@ -9,7 +9,7 @@ import pytest
 from calls import CALLER, POLICY, SID, US
 from fakes import Orders, ScriptedTelephony
 
-from bot import events as ev
+from bot import attended, events as ev
 from bot.admission import Admission, Limits
 from bot.call import End, Outcome, Phase
 from bot.ledger import Ledger
@@ -346,3 +346,22 @@ async def test_a_bot_whose_people_all_declined_to_another_process_is_told_here(l
     assert orders.told == ["listen"]
     await one.close()
     await other.close()
+
+
+async def test_a_bot_knows_whom_another_process_called_and_waits_for_them_when_that_one_dies(
+    ledger: Ledger, telephony: ScriptedTelephony, monkeypatch: pytest.MonkeyPatch
+):
+    one, other = switchboard(ledger, telephony), switchboard(ledger, telephony)
+    session, orders = await seeking(one)
+    monkeypatch.setattr(attended, "KEY_SECONDS", -19.9)  # of twenty that it rings
+    twin = await other.find(SID)
+    assert twin is not None
+    await twin.apply(fact(ev.PersonDeclined, attempt=1))
+    await other.close()  # the second person's call may have been ordered, or not
+    await until(lambda: "note" in orders.told)
+    await until(lambda: session.call.phase is Phase.BOT)
+    first, second = session.call.attempts
+    assert first.outcome is Outcome.DECLINED
+    assert second.outcome in (Outcome.FAILED, Outcome.NO_ANSWER)
+    assert orders.told[-1] == "listen"
+    await one.close()

@@ -168,6 +168,8 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
             if session is None or tried is None or not session.call.handoffs or machine:
                 return twiml.decline_person()
             target = _target(line, session, tried)
+            if tried.outcome is not None:
+                return twiml.caller_is_gone(target.language)
             action = switchboard.addresses(session.call).callback("key", attempt)
             return twiml.whisper(briefing.for_person(session.call, target), target.language, action)
 
@@ -178,7 +180,10 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
         async def document() -> str:
             match webhook.form.get("Digits"):
                 case "1":
-                    await tell(webhook, PersonAccepted(at=switchboard.now(), attempt=attempt), state)
+                    session = await tell(webhook, PersonAccepted(at=switchboard.now(), attempt=attempt), state)
+                    tried = _tried(session, attempt)
+                    if tried is not None and tried.outcome is not None:
+                        return twiml.caller_is_gone(_target(line, session, tried).language)
                     return twiml.connect_person()
                 case "2":
                     await tell(webhook, PersonDeclined(at=switchboard.now(), attempt=attempt), state)

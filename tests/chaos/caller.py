@@ -48,6 +48,8 @@ class Caller:
         """Whether the bot has spoken since the caller did."""
 
         self._silent_since = time.monotonic()
+        self._called_since: float | None = None
+        """When the first person was called while the bot had the caller."""
 
     async def live(self) -> None:
         """Be on the phone until the call is over."""
@@ -55,7 +57,9 @@ class Caller:
         while self._call.live:
             await asyncio.sleep(LOOK_SECONDS)
             now = time.monotonic()
-            if self._story.goal == "leaves" and now - began >= self._story.leaves:
+            if self._called_since is None and self._call.called:
+                self._called_since = now
+            if self._wants_to_leave(now - began, now):
                 self.satisfied = True  # this is all that they wanted
                 await self._hang_up()
             elif now - began > LONGEST_SECONDS:
@@ -64,9 +68,24 @@ class Caller:
             else:
                 await self._look(now)
 
+    def _wants_to_leave(self, lasted: float, now: float) -> bool:
+        """Args: lasted: how long the call is. now: on the same clock as `_called_since`."""
+        if self._story.goal == "leaves":
+            return lasted >= self._story.leaves
+        waits = self._story.goal == "manager" and self._story.impatient and not self.satisfied
+        since = self._called_since
+        return waits and since is not None and now - since >= self._story.leaves / 2
+
+    @property
+    def _with_a_person(self) -> bool:
+        call = self._call
+        met = call.stream is None or not call.stream.is_open
+        called = any(leg.live and leg.number == call.bridged_to for leg in call.called)
+        return any(child.bridged and child.live for child in call.children) or (met and called)
+
     async def _look(self, now: float) -> None:
         call = self._call
-        if any(child.bridged and child.live for child in call.children):
+        if self._with_a_person:
             await self._talk()
         elif self._recorder_runs():
             await self._leave_message()
@@ -86,7 +105,7 @@ class Caller:
     async def _talk(self) -> None:
         self.satisfied = True
         until = time.monotonic() + TALK_SECONDS
-        while self._call.live and any(child.bridged and child.live for child in self._call.children):
+        while self._call.live and self._with_a_person:
             await asyncio.sleep(LOOK_SECONDS)
             if time.monotonic() > until:
                 await self._hang_up()

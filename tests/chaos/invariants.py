@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chaos.plan import Story
+from chaos.plan import BILLING, FRONT_DESK, MANAGER, Story
 from chaos.play import Outcome
+from sandbox.caller import PersonLeg
 from sandbox.leg import ChildLeg
 
 LONGEST_SILENCE = 10.0
@@ -16,8 +17,16 @@ MOST_RESCUES = 3
 CUTS = ("close", "close_1000", "close_1011", "abort", "expire")
 """The faults of a model's session that end it at once."""
 
-ALLOWED = frozenset({"+12025550143", "+12025550178", "+12025550199"})
-"""The numbers of the policy."""
+ALLOWED = frozenset({*FRONT_DESK, BILLING, *MANAGER})
+"""The numbers that these callers may be put through to."""
+
+STOP_SECONDS, TOLD_SECONDS, LATE_SECONDS = 3.0, 8.0, 30.0
+"""How long after the caller has gone a person who was called may be on the phone: it stops ringing at once, and who has
+picked up is told so. Where REST or the server that would give the order was gone itself, it rings to its end, and who
+picks up is told."""
+
+OVERLAP_SECONDS = 8.0
+"""How long the one who was called before may still be told that they are not needed when the next phone rings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +70,7 @@ def back_after(outcome: Outcome) -> float | None:
 
 def violations(outcome: Outcome) -> list[str]:
     """Everything that must not be, in words; nothing where all held."""
-    return [*_caller(outcome), *_people(outcome), *_orders(outcome), *_record(outcome)]
+    return [*_caller(outcome), *_people(outcome), *called(outcome), *_orders(outcome), *_record(outcome)]
 
 
 def was_wanted(outcome: Outcome) -> bool:
@@ -110,7 +119,7 @@ def _caller(outcome: Outcome) -> Iterator[str]:
 
 
 def _people(outcome: Outcome) -> Iterator[str]:
-    rung_up = {child.number for child in outcome.call.children}
+    rung_up = {leg.number for leg in (*outcome.call.children, *outcome.call.called)}
     if rung_up - ALLOWED:
         yield f"{', '.join(sorted(rung_up - ALLOWED))} was dialled, which is not in the policy"
     dials = [note.at for note in outcome.of("network", "dials")]
@@ -118,6 +127,39 @@ def _people(outcome: Outcome) -> Iterator[str]:
         later = [at for at in dials if at > _began(child) + 0.01]
         if later and (child.ended_at is None or child.ended_at > later[0] + 0.05):
             yield f"{child.number} was still being rung when the next one was dialled"
+
+
+def called(outcome: Outcome) -> Iterator[str]:
+    """People who were called while the bot had the caller: for this caller, one after the other, and only so long."""
+    gone = outcome.call.ended_at
+    rang = {note.data["leg"]: note.at for note in outcome.of("person", "rings")}
+    late = outcome.story.replicas or outcome.story.rest is not None
+    before: PersonLeg | None = None
+    for leg in outcome.call.called:
+        allowed = LATE_SECONDS if late else STOP_SECONDS if leg.answered_at is None else TOLD_SECONDS
+        if gone is not None and (leg.ended_at is None or leg.ended_at > gone + allowed):
+            yield f"{leg.number} was still on the phone for a caller who had gone"
+        if gone is not None and rang.get(leg.sid, 0.0) > gone + OVERLAP_SECONDS:
+            yield f"{leg.number} was rung for a caller who had gone"
+        began = rang.get(leg.sid, leg.ended_at)
+        if before is not None and began is not None and (before.ended_at or began) > began + OVERLAP_SECONDS:
+            yield f"{before.number} was still on the phone when {leg.number} was called"
+        before = leg
+    yield from _together(outcome)
+
+
+def _together(outcome: Outcome) -> Iterator[str]:
+    """Nobody has two people at once, nor one who has not taken the call."""
+    ends = {leg.sid: leg.ended_at for leg in (*outcome.call.children, *outcome.call.called)}
+    accepted = {note.data["number"] for note in outcome.of("person", "presses") if note.data["digit"] == "1"}
+    with_before: tuple[str, float | None] | None = None
+    for note in outcome.of("person", "bridged"):
+        number = note.data["number"]
+        if with_before is not None and (with_before[1] is None or with_before[1] > note.at):
+            yield f"the caller was with {with_before[0]} and {number} at once"
+        if number not in (*FRONT_DESK, *accepted):
+            yield f"{number} had the caller and had not taken the call"
+        with_before = number, ends.get(note.data["leg"])
 
 
 def _began(child: ChildLeg) -> float:
@@ -133,6 +175,8 @@ def _orders(outcome: Outcome) -> Iterator[str]:
         yield f"{moved} redirects for {len(handoffs)} hand-offs"
     calls = outcome.of("model", "calls")
     for note in outcome.of("rest", "hang up"):
+        if note.data["leg"] not in (None, outcome.call.sid):
+            continue  # somebody who was called is let go
         asked = [call.data["name"] for call in calls if call.at <= note.at and call.data["name"] != "opening_hours"]
         if asked[-1:] != ["end_call"]:
             yield "the call was ordered to end and the bot had not said goodbye"

@@ -29,6 +29,9 @@ class Mind:
         self.agreed = False
         """Whether the model has said that it puts the caller through, or that it hangs up."""
 
+        self.seeking = False
+        """Whether the model has asked for somebody who is called while it has the caller."""
+
         self.open_questions = list(QUESTIONS[: story.questions])
         self._story = story
         self._model = model
@@ -55,6 +58,8 @@ class Mind:
                 return "A person, please."
             case "billing":
                 return "Billing, please."
+            case "manager":
+                return "Any news?" if self.seeking else "The manager, please."
             case _:
                 return "That is all, bye."
 
@@ -95,7 +100,7 @@ class Mind:
         if turn.why in ("prompt", "greeting") and self._greeted:
             if "Say exactly" in turn.prompt:
                 return [Say(quoted(turn.prompt) or "Putting you through.")]
-            self.agreed = False  # the caller is back, or the session is a new one: it is their turn
+            self.agreed = self.seeking = False  # the caller is back, or the session is a new one: it is their turn
             return [Say("Sorry about that.")]
         match turn.why:
             case "greeting" | "prompt":
@@ -117,7 +122,12 @@ class Mind:
             return [Say("Yes, of course.")]
         if said in QUESTIONS:
             return [Say("As I said, yes.")]  # asked again: the answer came late
+        if said == "Any news?":
+            return [Say("I am still looking.")]
         goodbye = self._fault("goodbye")
+        if said == "The manager, please.":
+            self.seeking = True
+            return [Say("I am looking for one."), *goodbye, Call("hand_off", {"target": "manager", "reason": "asked"})]
         self.agreed = True
         if said not in ("A person, please.", "Billing, please."):
             return [Say("Thank you, bye!"), *goodbye, Call("end_call", {})]

@@ -11,8 +11,9 @@ from sandbox.people import Person
 
 T = TypeVar("T")
 
-Goal = Literal["front_desk", "billing", "chat", "leaves"]
-"""What the caller wants: to be put through to one of the two targets, an answer alone, or to hang up in between."""
+Goal = Literal["front_desk", "billing", "manager", "chat", "leaves"]
+"""What the caller wants: to be put through to one of the three targets, an answer alone, or to hang up in between.
+`front_desk` is dialled, `billing` screened; the people of `manager` are called while the bot has the caller."""
 
 Moment = Literal["greeting", "user turn", "reply", "tool call", "goodbye", "redirect"]
 """When the model breaks: in its greeting, while the caller speaks, in an answer, between a function call and what
@@ -43,6 +44,7 @@ SERVER_WEATHER: tuple[WeatherKind, ...] = (
 
 FRONT_DESK = ("+12025550143", "+12025550178")
 BILLING = "+12025550199"
+MANAGER = ("+12025550155", "+12025550156")
 
 ROUND, LARGE_ROUND = 16, 80
 """How many calls one weather befalls; and in a plan of more than `LARGE` calls."""
@@ -91,9 +93,13 @@ class Story:
     """Whether the model answers the first of them with a function call."""
 
     leaves: float
-    """For the goal `leaves`: when the caller hangs up, counted from the call's beginning. Seconds."""
+    """For the goal `leaves`, and where `impatient`: when the caller hangs up. Counted from the call's beginning, or
+    from when the manager was asked for. Seconds."""
 
     people: tuple[tuple[str, Person], ...]
+    impatient: bool = False
+    """For the goal `manager`: whether the caller hangs up while people are being called."""
+
     model: ModelFault | None = None
     rest: RestKind | None = None
     weather: Weather | None = None
@@ -115,8 +121,9 @@ class Story:
         model = f"{self.model.kind} in the {self.model.moment}" if self.model else "-"
         people = ", ".join(f"…{number[-4:]} {person.behaviour}" for number, person in self.people)
         weather = f"{self.weather.kind} at {self.weather.at:.1f} s" if self.weather else "-"
+        goal = f"{self.goal}, impatient" if self.impatient and self.goal == "manager" else self.goal
         return (
-            f"{self.id}: {self.goal}, {self.questions} questions; model {model}; REST {self.rest or '-'}; "
+            f"{self.id}: {goal}, {self.questions} questions; model {model}; REST {self.rest or '-'}; "
             f"{weather}; {people}"
         )
 
@@ -161,7 +168,7 @@ def _shuffled(kinds: list[T], chance: random.Random) -> Iterator[T]:
 
 
 def _put_through(goal: Goal) -> Goal:
-    return goal if goal in ("front_desk", "billing") else "front_desk"
+    return goal if goal in ("front_desk", "billing", "manager") else "front_desk"
 
 
 def _with_model_fault(story: Story, fault: ModelFault) -> Story:
@@ -181,7 +188,7 @@ def _with_model_fault(story: Story, fault: ModelFault) -> Story:
 
 
 def _story(chance: random.Random, id_: str, round_: int) -> Story:
-    goals: list[Goal] = ["front_desk"] * 6 + ["billing"] * 2 + ["chat"] * 2 + ["leaves"]
+    goals: list[Goal] = ["front_desk"] * 5 + ["billing"] * 2 + ["manager"] * 3 + ["chat"] * 2 + ["leaves"]
     return Story(
         id=id_,
         round=round_,
@@ -190,7 +197,8 @@ def _story(chance: random.Random, id_: str, round_: int) -> Story:
         questions=chance.choice([0, 1, 1, 2] if round_ == 0 else [1, 2, 2, 3]),
         looks_up=chance.random() < 0.4,
         leaves=chance.uniform(0.5, 12.0),
-        people=tuple((number, _person(chance)) for number in (*FRONT_DESK, BILLING)),
+        people=tuple((number, _person(chance)) for number in (*FRONT_DESK, BILLING, *MANAGER)),
+        impatient=chance.random() < 0.25,
     )
 
 

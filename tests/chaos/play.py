@@ -23,6 +23,11 @@ SETTLE_SECONDS = 120.0
 when nothing was written of it for a while, see `bot/sweeper.py`."""
 
 
+LET_GO_SECONDS = 40.0
+"""After which whoever was called for a caller is off the phone, whatever broke: their telephone rings for five seconds,
+and the question in their ear, asked without an answer, has an end."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """A story as it went."""
@@ -76,6 +81,7 @@ class Player:
         try:
             await caller.live()
             await call.ended()
+            await _let_go(call)
         finally:
             await call.hang_up()
             await call.settle()
@@ -86,6 +92,13 @@ class Player:
         views[:] = [view for view in views if view.hum != hum and not (view.hum is None and view.closed)]
         orders = [order for order in self._rest.orders if order.call_sid == call.sid]
         return Outcome(story, call, caller, stage.journal.of(call.sid), call.silences, sessions, orders)
+
+
+async def _let_go(call: CallerLeg) -> None:
+    """Wait until nobody is on the phone for the caller any more, or should have been told long ago."""
+    deadline = asyncio.get_running_loop().time() + LET_GO_SECONDS
+    while any(leg.live for leg in call.called) and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(0.1)
 
 
 async def settle(outcome: Outcome, urls: Sequence[str], http: aiohttp.ClientSession) -> None:

@@ -14,6 +14,8 @@ from aiohttp import web
 from chaos.plan import RestKind
 
 _CALL = re.compile(r"/Calls/(CA[0-9a-f]{32})\.json$")
+_FOR = re.compile(r"[?&]call=(CA[0-9a-f]{32})")
+"""For whom somebody is called, in the address of the document that they get."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,9 @@ class RestProxy:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         found = _CALL.search(request.path)
-        sid = found[1] if found else ""
         form = await request.post() if request.method == "POST" else {}
+        for_ = _FOR.search(str(form.get("Url", ""))) if found is None else None
+        sid = found[1] if found else for_[1] if for_ else ""
         if "Twiml" in form and sid in self.on_redirect:
             self.on_redirect[sid]()
         fault = self.faults.get(sid) if form else None
@@ -91,12 +94,12 @@ class RestProxy:
             case "hang" if n == 1:
                 await self._closing.wait()
                 return web.Response(status=503)
-            case "21220" if n == 1:
+            case "21220" if n == 1 and for_ is None:
                 return _error(400, 21220, "Call is not in-progress. Cannot redirect.")
             case _:
                 pass
         answer = await self._hand_on(request, body)
-        if form:
+        if form and for_ is None:
             self.orders.append(Order(sid, form.get("Status") == "completed", answer.status < 300))
         if fault == "applied, then no answer" and n == 1:
             await self._closing.wait()
