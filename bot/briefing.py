@@ -119,6 +119,13 @@ def for_returning_bot(call: Call, policy: Policy) -> str | None:
     )
 
 
+def for_calling_bot(call: Call, greeting: str) -> str:
+    """The instruction with which the bot begins a call of its own."""
+    purpose = f" What you call them about: {call.purpose}" if call.purpose else ""
+    words = f'Begin by saying exactly: "{greeting}" Then say' if greeting else "Greet them, and say"
+    return f"You have called somebody, and they have just picked up.{purpose} {words} who calls and why."
+
+
 def for_person(call: Call, target: Target) -> str:
     """What the person hears in their ear before they take the call: who is calling and why, in their language."""
     words = LANGUAGES[target.language]

@@ -1,4 +1,4 @@
-"""What can be ordered for a call. Five of the orders are *documents*: what Twilio shall do with the caller next."""
+"""What can be ordered for a call. Six of the orders are *documents*: what Twilio shall do with the caller next."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -50,6 +50,11 @@ class ConnectBot:
 @dataclass(frozen=True, slots=True)
 class TakeMessage:
     """Document: the recorder."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveMessage:
+    """Document: our message for the mailbox that took a call of ours, and the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +163,7 @@ class AskTwilio:
     """Ask Twilio whether the call still lives."""
 
 
-Document = DialPerson | MeetPerson | ConnectBot | TakeMessage | HangUp
+Document = DialPerson | MeetPerson | ConnectBot | TakeMessage | LeaveMessage | HangUp
 Effect = (
     Document
     | SayGoodbye

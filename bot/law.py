@@ -37,6 +37,8 @@ from bot.events import (
     Advise,
     AskTwilio,
     Bridged,
+    CalleeAnswered,
+    CalleeMissed,
     CallEnded,
     CallerSaid,
     CallerSpoke,
@@ -88,6 +90,7 @@ from bot.events import (
     ToolEnded,
 )
 from bot.lost_model import model_lost, model_renewed
+from bot.outgoing import callee_answered, callee_missed
 from bot.rescue import line_lost, rescue_asked
 from bot.routing import BargeIn, Policy, resolve
 from bot.transfer import (
@@ -393,6 +396,8 @@ def _timer_fired(call: Call, event: TimerFired, policy: Policy) -> Step:
 
 
 HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
+    CalleeAnswered: callee_answered,
+    CalleeMissed: callee_missed,
     StreamStarted: _stream_started,
     StreamEnded: _stream_ended,
     HandoffRequested: _handoff_requested,

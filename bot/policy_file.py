@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from bot.hours_entry import HoursEntry
 from bot.numbers import dialable, digits, sip_address
+from bot.outbound_entry import OutboundEntry
 from bot.phrases import LANGUAGES
 from bot.routing import (
     OURS,
@@ -294,6 +295,9 @@ class PolicyFile(Section):
     triggers: TriggersEntry = TriggersEntry()
     """What leads to a person besides the model."""
 
+    outbound: OutboundEntry | None = None
+    """Whom the bot may call; without it, nobody."""
+
     allow: tuple[Annotated[str, BeforeValidator(_as_text)], ...] = ()
     """Numbers that are meant although they look wrong or cost extra."""
 
@@ -323,6 +327,7 @@ class PolicyFile(Section):
             bot_tokens=self.limits.bot_tokens,
             short_seconds=self.short_seconds,
             triggers=self.triggers.triggers(self.default),
+            outbound=self.outbound.outbound() if self.outbound else None,
         )
 
 

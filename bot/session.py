@@ -29,6 +29,7 @@ from bot.events import (
     Event,
     HangUp,
     ImpossibleEvent,
+    LeaveMessage,
     ListenAgain,
     MeetPerson,
     ReleasePerson,
@@ -185,11 +186,12 @@ class Session:
         """Whether a pipeline of this process carries the call."""
         return self._conversation is not None
 
-    def begin(self, effects: tuple[Effect, ...]) -> Document:
-        """Carry out the orders that came with the call itself. Returns the document that answers the voice webhook."""
-        document = self._perform(effects)
-        assert document is not None  # noqa: S101 - the law answers every call with one
-        return document
+    def begin(self, effects: tuple[Effect, ...]) -> Document | None:
+        """Carry out the orders that came with the call itself. Returns the document that answers the voice webhook.
+
+        A call of ours has none before it is answered.
+        """
+        return self._perform(effects)
 
     def let_go(self) -> None:
         """Close the media stream, if there is one."""
@@ -322,7 +324,7 @@ class Session:
         document: Document | None = None
         for effect in effects:
             match effect:
-                case DialPerson() | MeetPerson() | ConnectBot() | TakeMessage() | HangUp():
+                case DialPerson() | MeetPerson() | ConnectBot() | TakeMessage() | LeaveMessage() | HangUp():
                     document = effect
                 case StartTimer(timer, number, seconds):
                     self._timers.start(timer, number, seconds)

@@ -132,6 +132,9 @@ class NewCall:
     machine_detection: bool = False
     """Whether Twilio listens for a mailbox before it asks for the document, which then says `AnsweredBy`."""
 
+    waits_for_beep: bool = False
+    """Whether it asks about a mailbox only when the greeting is over (Twilio: `DetectMessageEnd`)."""
+
 
 class Telephony(Protocol):
     """What a call's session orders from the telephone network.
@@ -238,7 +241,7 @@ class TwilioTelephony:
         """See `Telephony.call`. Unlike a redirect, it is never repeated here but where it was provably not taken."""
         options: dict[str, Any] = {"send_digits": order.digits} if order.digits else {}
         if order.machine_detection:
-            options["machine_detection"] = "Enable"
+            options["machine_detection"] = "DetectMessageEnd" if order.waits_for_beep else "Enable"
         with _plain_answers():
             made: object = (
                 await self.client.calls.create_async(

@@ -80,6 +80,7 @@ class Network:
         self._rest_port = rest_port
         self._rest = Rest(self._account, self._place)
         self._http: aiohttp.ClientSession | None = None
+        self._expected: dict[str, tuple[Hum, People]] = {}
 
     @property
     def numbers(self) -> dict[str, Line]:
@@ -171,6 +172,16 @@ class Network:
         )
         return self._begin(leg, come_in(self._account, leg))
 
+    def expect(self, number: str, *, hum: Hum, people: People) -> None:
+        """The next call that our server makes to this number, for nobody else, is heard and behaves so.
+
+        Args:
+            number: E.164.
+            hum: What lies under all that the person sends.
+            people: How they and others behave in this call, instead of `Network.people`.
+        """
+        self._expected[number] = hum, people
+
     def forget(self, call: CallerLeg) -> None:
         """Let go of a call that is over, with its legs, its sound and its notes."""
         self.calls.remove(call)
@@ -185,7 +196,7 @@ class Network:
             from_=order.from_, to=order.to, account_sid=self._account.sid, journal=self.journal, for_=caller
         )
         if caller is None:
-            leg.people = self.people
+            leg.hum, leg.people = self._expected.pop(order.to, (None, self.people))
         leg.holder = (caller or leg).person(leg.number)
         if caller is not None:
             caller.called.append(leg)

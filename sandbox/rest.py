@@ -69,6 +69,9 @@ class NewCall:
     """How long it may ring. Seconds."""
 
     detects_machines: bool
+    waits_for_beep: bool
+    """Whether a mailbox is told of when its greeting is over, and not as soon as it is known."""
+
     digits: str
     """Pressed when it is answered."""
 
@@ -263,6 +266,7 @@ class Rest:
                 source,
                 timeout=timeout,
                 detects_machines=machine is not None,
+                waits_for_beep=machine == "DetectMessageEnd",
                 digits=str(form.get("SendDigits", "")),
                 status_callback=None if callback is None else str(callback),
                 events=frozenset(events if events <= _EVENTS else ()),
