@@ -107,6 +107,13 @@ class CallPerson:
 
 
 @dataclass(frozen=True, slots=True)
+class TextPerson:
+    """Send whoever this attempt rings the address of their page."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class BringPerson:
     """The person of an attempt took the call at their page: from the words in their ear into the conference."""
 
@@ -172,6 +179,7 @@ Effect = (
     | Advise
     | TellBot
     | CallPerson
+    | TextPerson
     | BringPerson
     | ReleasePerson
     | RenewModel

@@ -31,6 +31,7 @@ from bot.effects import (
     Step as Step,
     TakeMessage as TakeMessage,
     TellBot as TellBot,
+    TextPerson as TextPerson,
     Timer as Timer,
 )
 

@@ -112,6 +112,7 @@ from bot.transfer import (
     redirect_is_overdue,
     redirected,
     straight_to,
+    texts,
 )
 
 HANG_UP_SECONDS = 3.0
@@ -145,7 +146,9 @@ def answer_without_bot(sid: str, caller: str, called: str, at: float, policy: Po
         reason: Why the bot takes none, for the record and for the person.
     """
     request = HandoffRequested(at=at, target=policy.failsafe, reason=reason, by=By.CLOSED)
-    return straight_to(Call(sid, caller, called, at), request, policy)
+    before = Call(sid, caller, called, at)
+    after, effects = straight_to(before, request, policy)
+    return after, (*effects, *texts(before, after, policy))
 
 
 def step(call: Call, event: Event, policy: Policy) -> Step:
@@ -165,7 +168,7 @@ def step(call: Call, event: Event, policy: Policy) -> Step:
     """
     after, effects = HANDLERS[type(event)](call, event, policy)
     after, released = settle(after, event.at)
-    return after, (*effects, *released)
+    return after, (*effects, *texts(call, after, policy), *released)
 
 
 def standing_document(call: Call) -> Document:

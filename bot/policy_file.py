@@ -183,8 +183,13 @@ class TargetEntry(Section):
     next: TargetReference | None = None
     """The target that is tried when nobody of this one takes the call, or when it is closed."""
 
+    sms: bool = False
+    """Whether whoever is rung gets the address of their page as a text message: who calls, why, what is being said."""
+
     @model_validator(mode="after")
     def _fits_together(self) -> "TargetEntry":
+        if self.sms and not any(entry.number for entry in self.numbers):
+            raise refusal("sends text messages and has no telephone number", "leave `sms` out")
         if self.order is Order.ALL and len(self.numbers) > 10:
             raise refusal(f"rings {len(self.numbers)} numbers at once", "ring ten at most (Twilio: TwiML `<Dial>`)")
         if self.closed_line and self.hours is None:
@@ -208,6 +213,7 @@ class TargetEntry(Section):
             self.hours.hours() if self.hours else None,
             self.closed_line,
             self.next,
+            self.sms,
         )
 
 

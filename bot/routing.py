@@ -139,6 +139,9 @@ class Target:
     next: str | None = None
     """The target that is tried when nobody of this one takes the call, or when it is closed."""
 
+    sms: bool = False
+    """Whether whoever is rung gets the address of their page as a text message."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stop:

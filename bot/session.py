@@ -39,6 +39,7 @@ from bot.events import (
     StartTimer,
     TakeMessage,
     TellBot,
+    TextPerson,
     Timer,
     TimerFired,
 )
@@ -264,6 +265,9 @@ class Session:
         entry = Entry(at, what, facts, self.call.phase, False)
         self._spawn(self._record(lambda: self._ledger.note(self.sid, entry)))
 
+    def _note_text(self, facts: dict[str, Any]) -> None:
+        self._note(self.now(), "PersonTexted", facts)
+
     def keep_conversation(self, messages: list[Any], leg: int) -> None:
         """Keep what was said, for the next pipeline and for any other process.
 
@@ -332,6 +336,8 @@ class Session:
                     self._spawn(self._report(self._orders.ask(self.sid)))
                 case CallPerson(attempt):
                     self._spawn(self._report(self._orders.call_person(self.call, attempt)))
+                case TextPerson(attempt):
+                    self._spawn(self._orders.text_person(self.call, attempt, self._note_text))
                 case BringPerson(attempt):
                     self._spawn(self._report(self._orders.bring_person(lambda: self.call, attempt)))
                 case ReleasePerson(attempt):

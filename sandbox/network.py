@@ -20,6 +20,7 @@ from sandbox.leg import ChildLeg
 from sandbox.people import People, Person
 from sandbox.progress import notify
 from sandbox.rest import NewCall, Rest, RestFault, RestRequest
+from sandbox.rest_messages import TextMessage
 from sandbox.scene import Journal
 from sandbox.webhooks import Routes, Webhooks
 
@@ -101,6 +102,11 @@ class Network:
     def recordings(self) -> dict[str, Recording]:
         """What callers left on the recorder, by SID."""
         return self._account.recordings
+
+    @property
+    def messages(self) -> list[TextMessage]:
+        """Every text message that our server has sent, in order."""
+        return self._rest.messages.sent
 
     @property
     def rest_url(self) -> str:

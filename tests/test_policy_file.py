@@ -134,6 +134,12 @@ BROKEN = {
         "no telephone number",
         "digits only",
     ),
+    "text messages for a SIP telephone": (
+        with_number('{sip: "sip:robin@pbx.example"}\n    sms: true'),
+        2,
+        "sends text messages and has no telephone number",
+        "leave `sms` out",
+    ),
     "an outbound part without numbers": (
         SMALLEST + 'outbound: {number: "+442079460100", allow: []}\n',
         8,
