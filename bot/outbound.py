@@ -30,7 +30,7 @@ LEASE_SECONDS = 60.0
 """For so long nobody else makes a call that one process is making."""
 
 WAIT_SECONDS = 30.0
-"""How soon an order is looked at again that cannot be carried out: closed, Twilio out of reach."""
+"""How soon an order is looked at again that cannot be carried out: at this hour, or with Twilio out of reach."""
 
 AGAIN = (End.BUSY, End.NO_ANSWER)
 """After these the number is called again."""
@@ -166,7 +166,11 @@ class Outbound:
         for each in await self._ledger.transact(book.ended):
             await self._conclude(each)
         now = self._switchboard.now()
-        for order in await self._ledger.transact(lambda connection: book.due(connection, now)):
+        due = await self._ledger.transact(lambda connection: book.due(connection, now))
+        if due and (why := await self._switchboard.closed()) is not None:
+            logger.debug("calls wait here: {}", why)  # where another process has room, it makes them
+            return
+        for order in due:
             if await self._carry_out(order, now):
                 return
 
@@ -195,10 +199,7 @@ class Outbound:
         if order.tries >= rules.tries:
             await self._close(order, UNKNOWN)  # of the last call nothing was heard
             return False
-        why = "it is outside of the hours" if rules.hours is not None and not rules.hours.open_at(now) else None
-        why = why or await self._switchboard.closed()
-        if why is not None:
-            logger.info("a call waits: {}", why)
+        if rules.hours is not None and not rules.hours.open_at(now):
             await self._put_off(order, now + WAIT_SECONDS, tries=order.tries)
             return False
         until = now + max(LEASE_SECONDS, rules.retry_seconds)

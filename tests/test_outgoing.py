@@ -226,6 +226,18 @@ async def test_a_call_whose_order_got_no_answer_is_made_once(tmp_path: Path):
         assert (told["outcome"], told["tries"]) == ("caller_hung_up", 1)
 
 
+async def test_while_the_bot_takes_no_calls_it_makes_none(tmp_path: Path):
+    async with calling(tmp_path, p12025550188=Person("failed")) as (stage, url):
+        async with aiohttp.ClientSession() as http, http.put(f"{url}/api/outage", json={"on": True}) as answer:
+            assert answer.status == 200
+        order = asyncio.create_task(ask(url, to=CALLEE))
+        await asyncio.sleep(2.0)
+        assert stage.network.rest_log == []
+        async with aiohttp.ClientSession() as http, http.put(f"{url}/api/outage", json={"on": False}) as answer:
+            assert answer.status == 200
+        assert (await done(url, (await order)[1]))["outcome"] == "failed"
+
+
 async def test_twilio_s_refusal_ends_an_order(tmp_path: Path):
     async with calling(tmp_path) as (stage, url):
         del stage.network.numbers[OUR_NUMBER]

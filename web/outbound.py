@@ -25,7 +25,7 @@ T = TypeVar("T")
 class CallOrder(BaseModel):
     """Somebody is to be called."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     to: str = Field(max_length=40)
     """The number, with + and country code. `outbound.allow` in handoff.yaml says which may be called."""
