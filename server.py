@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import uvicorn
 from uvicorn.loops.auto import auto_loop_factory
 
+from bot.call_out import call_out
 from bot.environment import read_environment
 from bot.heartbeat import Heartbeat
 from bot.line import open_line
@@ -86,6 +87,12 @@ def _parser() -> argparse.ArgumentParser:
     number.add_argument("number", nargs="?", help="the number, e.g. +12025550100")
     number.add_argument("--fallback", help="the address of a document kept at Twilio, for when nothing here answers")
     number.add_argument("--after-message", help="print that document; its recorder goes on at this address")
+    out = verbs.add_parser("call-out", help="have the running server's bot call somebody")
+    out.add_argument("number", help="who is called, e.g. +12025550143: one of those that handoff.yaml allows")
+    out.add_argument("--from", dest="from_", metavar="NUMBER", help="the number of ours that they see")
+    out.add_argument("--purpose", default="", help="what the call is for, as the bot is told")
+    out.add_argument("--server", metavar="URL", help="the server's address, where it is not on this machine")
+    out.add_argument("--wait", action="store_true", help="wait until the call is over")
     check = verbs.add_parser("check", help="say what is wrong with the configuration, and exit")
     check.add_argument("pipeline", nargs="*", help="pipelines to look at instead, by name or path")
     demo = verbs.add_parser("demo", help="play calls against the real server, on this machine alone")
@@ -124,6 +131,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.verb == "number":
         told = set_up(configuration, options.number, fallback=options.fallback, after_message=options.after_message)
         return asyncio.run(told)
+    if options.verb == "call-out":
+        given = {name: getattr(options, name) for name in ("from_", "purpose", "server", "wait")}
+        return asyncio.run(call_out(configuration.settings, options.number, **given))
     set_up_logs(configuration.settings.log_level, configuration.settings.log_format)
     set_up_traces(os.environ)
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:

@@ -13,6 +13,9 @@ _SPOKEN = {
 }
 _UNREACHED = "could not be reached"
 
+TEXTED_REASON = 160
+"""Characters of the reason in a text message."""
+
 FOR_RENEWED_BOT = (
     'The line to you was cut for a moment; the caller is still there and has just heard "One moment, please". Go on '
     "where the conversation was: answer what they said last, or finish what you were saying; if you did not catch what "
@@ -123,6 +126,21 @@ def for_returning_bot(call: Call, policy: Policy) -> str | None:
         "offer three things: to help them yourself, to try once more (hand_off), or to take a message "
         "(take_message)."
     )
+
+
+def for_calling_bot(call: Call, greeting: str) -> str:
+    """The instruction with which the bot begins a call of its own."""
+    purpose = f" What you call them about: {call.purpose}" if call.purpose else ""
+    words = f'Begin by saying exactly: "{greeting}" Then say' if greeting else "Greet them, and say"
+    return f"You have called somebody, and they have just picked up.{purpose} {words} who calls and why."
+
+
+def text_message(call: Call, target: Target, page: str) -> str:
+    """What a person is sent whose telephone rings, in their language."""
+    words = LANGUAGES[target.language]
+    handoff = call.handoffs[-1]
+    reason = f" {words.reason} {handoff.reason[:TEXTED_REASON]}." if handoff.reason else ""
+    return f"{words.caller.format(number=call.caller)}{reason} {page}"
 
 
 def for_person(call: Call, target: Target) -> str:

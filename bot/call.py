@@ -11,6 +11,9 @@ from typing import Any
 class Phase(StrEnum):
     """Who has the caller."""
 
+    CALLING = "calling"
+    """A call of our own: the phone of whoever the bot calls rings."""
+
     CONNECTING = "connecting"
     """Twilio has the document that opens our media stream; the stream has not started yet."""
 
@@ -57,6 +60,14 @@ AWAY_PHASES = (Phase.REDIRECTING, Phase.RINGING, Phase.PERSON, Phase.FAILSAFE)
 """The caller is on the way to a person, or there."""
 
 
+class Direction(StrEnum):
+    """Who called whom."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+    """The bot called. `Call.caller` is then whoever it called, and `Call.called` our number that they saw."""
+
+
 class Outcome(StrEnum):
     """How one attempt to reach a person ended."""
 
@@ -98,6 +109,16 @@ class End(StrEnum):
 
     UNANSWERED = "unanswered"
     """Twilio dialled the failsafe target by itself and nobody there took the call, or the caller left first."""
+
+    BUSY = "busy"
+    """Of a call of ours, as the next three: whoever was called was on another call."""
+
+    NO_ANSWER = "no_answer"
+    MACHINE = "machine"
+    """A mailbox took the call, and got our message where there is one."""
+
+    FAILED = "failed"
+    """The number could not be called."""
 
 
 class By(StrEnum):
@@ -303,6 +324,9 @@ class Call:
     message: Message | None = None
     end: End | None = None
     ended_at: float | None = None
+    direction: Direction = Direction.INBOUND
+    purpose: str = ""
+    """Of a call of ours: what it is for, as the bot is told."""
 
 
 def open_attempt(call: Call, n: int) -> Attempt | None:
@@ -362,6 +386,8 @@ def over(call: Call, at: float) -> Call:
             return end_call(call, at, End.CALLER_HUNG_UP)
         case Phase.PERSON:
             return end_call(close_attempt(call, at, Outcome.ANSWERED), at, End.PUT_THROUGH)
+        case Phase.CALLING:
+            return end_call(call, at, End.NO_ANSWER)
         case Phase.CLOSING:
             return end_call(call, at, End.BOT_HUNG_UP)
         case Phase.VOICEMAIL:

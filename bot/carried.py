@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Self
 
-from bot.call import Attempt, By, Call, Handoff, Outcome, Phase, close_attempt
+from bot.call import Attempt, By, Call, Direction, Handoff, Outcome, Phase, close_attempt
 from bot.tokens import Seal
 
 
@@ -39,6 +39,8 @@ class Carried:
     attended: bool
     """Whether that is somebody who is called while the bot has the caller."""
 
+    direction: Direction = Direction.INBOUND
+
     @classmethod
     def of(cls, call: Call) -> Self:
         """What to carry of a call."""
@@ -56,6 +58,7 @@ class Carried:
             call.handoffs[-1].target if call.handoffs else None,
             call.attempts[-1].number if call.attempts else "",
             bool(call.attempts) and call.attempts[-1].attended,
+            call.direction,
         )
 
     def seal(self, sid: str, seal: Seal) -> str:
@@ -71,8 +74,9 @@ class Carried:
         if not text or not seal.fits(mac, f"{sid} {text}"):
             return None
         try:
-            facts = dict(zip(cls.__slots__, json.loads(base64.urlsafe_b64decode(text + "===")), strict=True))
-            return cls(**{**facts, "phase": Phase(facts["phase"])})
+            *told, direction = json.loads(base64.urlsafe_b64decode(text + "==="))
+            facts = dict(zip(tuple(cls.__slots__)[:-1], told, strict=True))
+            return cls(**{**facts, "phase": Phase(facts["phase"])}, direction=Direction(direction))
         except (ValueError, TypeError):
             return None  # of another version of ours: the seal is ours alone to make
 
@@ -82,7 +86,7 @@ class Carried:
 
     def new_call(self, sid: str) -> Call:
         """A call of which nothing else is known."""
-        return self.advance(Call(sid, self.caller, self.called, self.started_at))
+        return self.advance(Call(sid, self.caller, self.called, self.started_at, direction=self.direction))
 
     def advance(self, call: Call) -> Call:
         """The call as far as the address says that it has come."""

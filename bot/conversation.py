@@ -23,7 +23,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
 from bot import briefing
-from bot.call import By, waiting_person
+from bot.call import By, Direction, waiting_person
 from bot.events import ModelRenewed
 from bot.handoff import HandoffProcessor
 from bot.listening import Listening
@@ -321,6 +321,8 @@ def _opening(session: Session, policy: Policy, pipeline: PipelineConfig) -> list
     note = briefing.for_returning_bot(session.call, policy)
     if note is not None:
         return [*session.messages, {"role": "developer", "content": note}]
+    if session.call.direction is Direction.OUTBOUND:
+        return [{"role": "developer", "content": briefing.for_calling_bot(session.call, pipeline.greeting or "")}]
     if pipeline.greeting:
         words = f'A call has come in. Begin by saying exactly: "{pipeline.greeting}"'
         return [{"role": "developer", "content": words}]

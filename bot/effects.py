@@ -1,4 +1,4 @@
-"""What can be ordered for a call. Five of the orders are *documents*: what Twilio shall do with the caller next."""
+"""What can be ordered for a call. Six of the orders are *documents*: what Twilio shall do with the caller next."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -53,6 +53,11 @@ class TakeMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaveMessage:
+    """Document: our message for the mailbox that took a call of ours, and the end."""
+
+
+@dataclass(frozen=True, slots=True)
 class HangUp:
     """Document, or an order of its own: the call ends."""
 
@@ -97,6 +102,13 @@ class TellBot:
 @dataclass(frozen=True, slots=True)
 class CallPerson:
     """Call the person of an attempt, while the bot has the caller."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextPerson:
+    """Send whoever this attempt rings the address of their page."""
 
     attempt: int
 
@@ -158,7 +170,7 @@ class AskTwilio:
     """Ask Twilio whether the call still lives."""
 
 
-Document = DialPerson | MeetPerson | ConnectBot | TakeMessage | HangUp
+Document = DialPerson | MeetPerson | ConnectBot | TakeMessage | LeaveMessage | HangUp
 Effect = (
     Document
     | SayGoodbye
@@ -167,6 +179,7 @@ Effect = (
     | Advise
     | TellBot
     | CallPerson
+    | TextPerson
     | BringPerson
     | ReleasePerson
     | RenewModel

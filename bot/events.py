@@ -20,6 +20,7 @@ from bot.effects import (
     Document as Document,
     Effect as Effect,
     HangUp as HangUp,
+    LeaveMessage as LeaveMessage,
     ListenAgain as ListenAgain,
     MeetPerson as MeetPerson,
     ReleasePerson as ReleasePerson,
@@ -30,6 +31,7 @@ from bot.effects import (
     Step as Step,
     TakeMessage as TakeMessage,
     TellBot as TellBot,
+    TextPerson as TextPerson,
     Timer as Timer,
 )
 
@@ -303,6 +305,25 @@ class MessageRecorded(Event):
     seconds: int
     failsafe: bool = False
     """It was the recorder behind the failsafe target, in the document that Twilio holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalleeAnswered(Event):
+    """A call of ours was picked up."""
+
+    machine: bool = False
+    """By a mailbox, as far as Twilio hears."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalleeMissed(Event):
+    """A call of ours was not picked up."""
+
+    status: str
+    """Twilio's: `busy`, `no-answer`, `canceled` or `failed`."""
+
+    code: int | None = None
+    """Twilio's error code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

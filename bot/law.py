@@ -37,6 +37,8 @@ from bot.events import (
     Advise,
     AskTwilio,
     Bridged,
+    CalleeAnswered,
+    CalleeMissed,
     CallEnded,
     CallerSaid,
     CallerSpoke,
@@ -88,6 +90,7 @@ from bot.events import (
     ToolEnded,
 )
 from bot.lost_model import model_lost, model_renewed
+from bot.outgoing import callee_answered, callee_missed
 from bot.rescue import line_lost, rescue_asked
 from bot.routing import BargeIn, Policy, resolve
 from bot.transfer import (
@@ -109,6 +112,7 @@ from bot.transfer import (
     redirect_is_overdue,
     redirected,
     straight_to,
+    texts,
 )
 
 HANG_UP_SECONDS = 3.0
@@ -142,7 +146,9 @@ def answer_without_bot(sid: str, caller: str, called: str, at: float, policy: Po
         reason: Why the bot takes none, for the record and for the person.
     """
     request = HandoffRequested(at=at, target=policy.failsafe, reason=reason, by=By.CLOSED)
-    return straight_to(Call(sid, caller, called, at), request, policy)
+    before = Call(sid, caller, called, at)
+    after, effects = straight_to(before, request, policy)
+    return after, (*effects, *texts(before, after, policy))
 
 
 def step(call: Call, event: Event, policy: Policy) -> Step:
@@ -162,7 +168,7 @@ def step(call: Call, event: Event, policy: Policy) -> Step:
     """
     after, effects = HANDLERS[type(event)](call, event, policy)
     after, released = settle(after, event.at)
-    return after, (*effects, *released)
+    return after, (*effects, *texts(call, after, policy), *released)
 
 
 def standing_document(call: Call) -> Document:
@@ -393,6 +399,8 @@ def _timer_fired(call: Call, event: TimerFired, policy: Policy) -> Step:
 
 
 HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
+    CalleeAnswered: callee_answered,
+    CalleeMissed: callee_missed,
     StreamStarted: _stream_started,
     StreamEnded: _stream_ended,
     HandoffRequested: _handoff_requested,

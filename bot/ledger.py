@@ -328,6 +328,11 @@ class Ledger:
 
         await self._writer.read(turn)
 
+    @_to_its_end
+    async def transact(self, work: Callable[[AsyncConnection], Coroutine[Any, Any, T]]) -> T:
+        """Do something in one transaction, now or not at all: for what is no fact about a call."""
+        return await self._writer.read(work)
+
     async def _find_answer(self, sid: str, token: str) -> str | None:
         wanted = sa.select(ANSWERS.c.document).where(ANSWERS.c.call_sid == sid, ANSWERS.c.token == token)
 

@@ -23,6 +23,7 @@ from bot.ledger import Ledger
 from bot.loop_thread import LoopThread
 from bot.metrics import Metrics
 from bot.observers import Observers
+from bot.outbound import Outbound
 from bot.outbox import Outbox
 from bot.reception import Receptions
 from bot.recordings import Recordings
@@ -57,6 +58,7 @@ class Line:
     admission: Admission
     metrics: Metrics
     desk: Desk
+    outbound: Outbound
     feed: Feed
     archive: Archive
     recordings: Recordings
@@ -180,6 +182,8 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         tells=settings.webhook_url is not None,
     )
     desk = Desk(switchboard, feed)
+    addresses = Addresses(settings.public_url)
+    outbound = Outbound(ledger, switchboard, telephony, addresses, receptions.default.policy)
 
     def state() -> dict[str, Any]:
         return {"calls": switchboard.live, "draining": switchboard.draining, "spooled": ledger.spooled}
@@ -196,9 +200,22 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         secret = settings.webhook_secret.get_secret_value()
         outbox = Outbox(ledger, settings.webhook_url, secret, clock=switchboard.now)
         background.append(asyncio.create_task(outbox.run()))
+    if receptions.call_out:
+        background.append(asyncio.create_task(outbound.run()))
     try:
         yield Line(
-            settings, receptions, switchboard, anteroom, admission, metrics, desk, feed, archive, recordings, aside
+            settings,
+            receptions,
+            switchboard,
+            anteroom,
+            admission,
+            metrics,
+            desk,
+            outbound,
+            feed,
+            archive,
+            recordings,
+            aside,
         )
     finally:
         for task in background:

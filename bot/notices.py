@@ -78,6 +78,7 @@ def _link(what: str, n: int, page: Callable[[int], str]) -> dict[str, Any]:
 def _of_call(call: Call) -> dict[str, Any]:
     return {
         "call_sid": call.sid,
+        "direction": str(call.direction),
         "caller": call.caller,
         "called": call.called,
         "started_at": call.started_at,

@@ -1,7 +1,7 @@
 """Orders to Twilio for one live call, and the facts that come of them."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from loguru import logger
 
@@ -19,7 +19,7 @@ from bot.events import (
     RedirectAccepted,
     RedirectFailed,
 )
-from bot.telephony import Ambiguous, CallGone, NewCall, Telephony, TelephonyError
+from bot.telephony import Ambiguous, CallGone, NewCall, NewText, Telephony, TelephonyError
 
 ENDED_STATUSES = {"completed", "busy", "failed", "no-answer", "canceled"}
 """What Twilio calls a call that is over (Twilio: Call resource, `Status`)."""
@@ -30,6 +30,10 @@ class Calling(Protocol):
 
     def order(self, call: Call, attempt: int) -> NewCall:
         """The call to the person of this attempt."""
+        ...
+
+    def texts(self, call: Call, attempt: int) -> list[NewText]:
+        """The text messages for the people of this attempt."""
         ...
 
     def bring(self, call: Call, attempt: int) -> str:
@@ -93,6 +97,17 @@ class Orders:
             failure = Failure.UNKNOWN if isinstance(error, Ambiguous) else Failure.NOT_DONE
             return PersonNotCalled(at=self._clock(), attempt=attempt, failure=failure, code=error.code)
         return PersonCalled(at=self._clock(), attempt=attempt, leg_sid=leg_sid)
+
+    async def text_person(self, call: Call, attempt: int, told: Callable[[dict[str, Any]], None]) -> None:
+        """Send whoever is rung the address of their page. `told` takes what the record shall say of each message."""
+        for text in self._calling.texts(call, attempt):
+            failure: str | None = None
+            try:
+                await self._telephony.text(text)
+            except TelephonyError as error:
+                logger.error("Twilio did not confirm a text message: {}", error)
+                failure = str(error)
+            told({"attempt": attempt, "number": text.to, "failure": failure})
 
     async def bring_person(self, call: Callable[[], Call], attempt: int) -> None:
         """Move somebody who took the call at their page from the words in their ear into the conference."""

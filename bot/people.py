@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot import twiml
+from bot import briefing, twiml
 from bot.call import Call
 from bot.routing import OURS, Endpoint, Policy, Target, resolve
-from bot.telephony import NewCall
+from bot.telephony import NewCall, NewText
 from bot.tokens import PersonPages
 from bot.twiml import Addresses
 
@@ -37,6 +37,14 @@ class People:
             digits=person.digits,
             machine_detection=target.machine_detection and not person.is_client,
         )
+
+    def texts(self, call: Call, attempt: int) -> list[NewText]:
+        """See `Calling`. A SIP telephone or a client has no number to which a message could go."""
+        tried = call.attempts[attempt - 1]
+        target = resolve(self.policy, tried.target)
+        sender = call.called if target.caller_id in (None, OURS) else target.caller_id
+        body = briefing.text_message(call, target, self.page(call, attempt))
+        return [NewText(number, sender or call.called, body) for number in tried.number.split(",") if number[0] == "+"]
 
     def bring(self, call: Call, attempt: int) -> str:
         """See `Calling`."""

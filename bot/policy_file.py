@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from bot.hours_entry import HoursEntry
 from bot.numbers import dialable, digits, sip_address
+from bot.outbound_entry import OutboundEntry
 from bot.phrases import LANGUAGES
 from bot.routing import (
     OURS,
@@ -182,8 +183,13 @@ class TargetEntry(Section):
     next: TargetReference | None = None
     """The target that is tried when nobody of this one takes the call, or when it is closed."""
 
+    sms: bool = False
+    """Whether whoever is rung gets the address of their page as a text message: who calls, why, what is being said."""
+
     @model_validator(mode="after")
     def _fits_together(self) -> "TargetEntry":
+        if self.sms and not any(entry.number for entry in self.numbers):
+            raise refusal("sends text messages and has no telephone number", "leave `sms` out")
         if self.order is Order.ALL and len(self.numbers) > 10:
             raise refusal(f"rings {len(self.numbers)} numbers at once", "ring ten at most (Twilio: TwiML `<Dial>`)")
         if self.closed_line and self.hours is None:
@@ -207,6 +213,7 @@ class TargetEntry(Section):
             self.hours.hours() if self.hours else None,
             self.closed_line,
             self.next,
+            self.sms,
         )
 
 
@@ -294,6 +301,9 @@ class PolicyFile(Section):
     triggers: TriggersEntry = TriggersEntry()
     """What leads to a person besides the model."""
 
+    outbound: OutboundEntry | None = None
+    """Whom the bot may call; without it, nobody."""
+
     allow: tuple[Annotated[str, BeforeValidator(_as_text)], ...] = ()
     """Numbers that are meant although they look wrong or cost extra."""
 
@@ -323,6 +333,7 @@ class PolicyFile(Section):
             bot_tokens=self.limits.bot_tokens,
             short_seconds=self.short_seconds,
             triggers=self.triggers.triggers(self.default),
+            outbound=self.outbound.outbound() if self.outbound else None,
         )
 
 

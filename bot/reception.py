@@ -70,6 +70,11 @@ class Receptions:
             for key, target in reception.policy.targets.items()
         }
 
+    @property
+    def call_out(self) -> bool:
+        """Whether the bot may call somebody from any of our numbers."""
+        return any(each.policy.outbound is not None for each in (self.default, *self._by_number.values()))
+
     def of(self, called: str) -> Reception:
         """The reception of the number that was called."""
         return self._by_number.get(called, self.default)

@@ -124,7 +124,7 @@ def without_words(call: Call) -> Call:
     """The call without what anybody said."""
     handoffs = tuple(replace(handoff, reason="", summary="") for handoff in call.handoffs)
     message = None if call.message is None else replace(call.message, url="")
-    return replace(call, handoffs=handoffs, message=message)
+    return replace(call, handoffs=handoffs, message=message, purpose="")
 
 
 async def _clean_journal(connection: AsyncConnection, sid: str) -> None:

@@ -139,6 +139,9 @@ class Target:
     next: str | None = None
     """The target that is tried when nobody of this one takes the call, or when it is closed."""
 
+    sms: bool = False
+    """Whether whoever is rung gets the address of their page as a text message."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stop:
@@ -208,6 +211,40 @@ class Triggers:
 
 
 @dataclass(frozen=True, slots=True)
+class Outbound:
+    """Whom the bot may call, and how."""
+
+    number: str
+    """Our number, which they see. E.164."""
+
+    allow: tuple[str, ...]
+    """Numbers that may be called, E.164; one that ends with `*` stands for all that begin like it."""
+
+    hours: Opening | None = None
+    """When calls may be made; None for always."""
+
+    ring_seconds: int = 30
+    tries: int = 3
+    """How often a number is called that is busy or does not answer."""
+
+    retry_seconds: float = 900.0
+    """How long after a call in vain the next one is made."""
+
+    machine_detection: bool = False
+    """Whether Twilio listens for a mailbox when somebody answers."""
+
+    message: str = ""
+    """What a mailbox is told."""
+
+    def allows(self, number: str) -> bool:
+        """Whether this number may be called. E.164."""
+        return any(
+            number == each if not each.endswith("*") else number.startswith(each.removesuffix("*"))
+            for each in self.allow
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """The operator's rules for a hand-off. Checked when it is read: every key it names exists."""
 
@@ -256,6 +293,9 @@ class Policy:
     """How many tokens of the model one stream may use; then the failsafe target takes the call. None: any number."""
 
     triggers: Triggers = Triggers()
+
+    outbound: Outbound | None = None
+    """Whom the bot may call; None for nobody."""
 
 
 def resolve(policy: Policy, key: str) -> Target:

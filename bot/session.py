@@ -30,6 +30,7 @@ from bot.events import (
     Event,
     HangUp,
     ImpossibleEvent,
+    LeaveMessage,
     ListenAgain,
     MeetPerson,
     ReleasePerson,
@@ -39,6 +40,7 @@ from bot.events import (
     StartTimer,
     TakeMessage,
     TellBot,
+    TextPerson,
     Timer,
     TimerFired,
 )
@@ -187,11 +189,12 @@ class Session:
         """Whether a pipeline of this process carries the call."""
         return self._conversation is not None
 
-    def begin(self, effects: tuple[Effect, ...]) -> Document:
-        """Carry out the orders that came with the call itself. Returns the document that answers the voice webhook."""
-        document = self._perform(effects)
-        assert document is not None  # noqa: S101 - the law answers every call with one
-        return document
+    def begin(self, effects: tuple[Effect, ...]) -> Document | None:
+        """Carry out the orders that came with the call itself. Returns the document that answers the voice webhook.
+
+        A call of ours has none before it is answered.
+        """
+        return self._perform(effects)
 
     def let_go(self) -> None:
         """Close the media stream, if there is one."""
@@ -263,6 +266,9 @@ class Session:
         """Journal something that is no event of the law's."""
         entry = Entry(at, what, facts, self.call.phase, False)
         self._spawn(self._record(lambda: self._ledger.note(self.sid, entry)))
+
+    def _note_text(self, facts: dict[str, Any]) -> None:
+        self._note(self.now(), "PersonTexted", facts)
 
     def keep_conversation(self, messages: list[Any], leg: int) -> None:
         """Keep what was said, for the next pipeline and for any other process.
@@ -338,7 +344,7 @@ class Session:
         document: Document | None = None
         for effect in effects:
             match effect:
-                case DialPerson() | MeetPerson() | ConnectBot() | TakeMessage() | HangUp():
+                case DialPerson() | MeetPerson() | ConnectBot() | TakeMessage() | LeaveMessage() | HangUp():
                     document = effect
                 case StartTimer(timer, number, seconds):
                     self._timers.start(timer, number, seconds)
@@ -346,6 +352,8 @@ class Session:
                     self._spawn(self._report(self._orders.ask(self.sid)))
                 case CallPerson(attempt):
                     self._spawn(self._report(self._orders.call_person(self.call, attempt)))
+                case TextPerson(attempt):
+                    self._spawn(self._orders.text_person(self.call, attempt, self._note_text))
                 case BringPerson(attempt):
                     self._spawn(self._report(self._orders.bring_person(lambda: self.call, attempt)))
                 case ReleasePerson(attempt):

@@ -15,6 +15,7 @@ from bot.law import answer, answer_without_bot, standing_document
 from bot.ledger import Entry, Ledger, LedgerError
 from bot.notices import notices
 from bot.observers import Observer
+from bot.outgoing import place
 from bot.people import People
 from bot.routing import Policy
 from bot.session import Session
@@ -245,9 +246,29 @@ class Switchboard:
         except (LedgerError, TimeoutError) as error:
             logger.error("the record is not kept, the call goes on: {!r}", error)
         self._observer.began(call)
-        document = session.begin(effects)
+        document = session.begin(effects) or standing_document(call)
         logger.info("a call comes in")
         return self._render(document, call)
+
+    async def place(self, sid: str, callee: str, ours: str, purpose: str) -> None:
+        """Twilio has taken our order for a call, of which this may be told more than once; see `bot.outgoing.place`."""
+        if await self.find(sid) is not None or sid in self._sessions:
+            return
+        call, effects = place(sid, callee, ours, self.now(), purpose)
+        session = self._take(call, 1)
+        try:
+            async with self.ledger.patience.wait():
+                told = notices(None, call) if self._tells else ()
+                await self.ledger.add(call, Entry(call.started_at, "CallPlaced", {}, call.phase, True, notices=told))
+        except (LedgerError, TimeoutError) as error:
+            logger.error("the record is not kept, the call goes on: {!r}", error)
+        self._observer.began(call)
+        session.begin(effects)
+        logger.info("a call goes out")
+
+    async def closed(self) -> str | None:
+        """Why no call can be made now, if so: the bot would not take it."""
+        return self._closed_here() or await self._admission.closed_to_all(None, self.now())
 
     def _closed_here(self, taken: Session | None = None) -> str | None:
         """Why the bot of this process takes no more calls (or, of those that it knows, not this one), if so."""

@@ -110,3 +110,23 @@ OUTBOX = sa.Table(
     sa.Index("outbox_by_uid", "uid", unique=True),
     sa.Index("outbox_waiting", "call_sid", "id", sqlite_where=_WAITS, postgresql_where=_WAITS),
 )
+
+_OPEN = sa.text("done_at IS NULL")
+
+OUTBOUND = sa.Table(
+    "outbound",
+    METADATA,
+    sa.Column("id", _COUNTED, primary_key=True),
+    sa.Column("uid", _Plain, nullable=False),
+    sa.Column("callee", _Plain, nullable=False),
+    sa.Column("number", _Plain, nullable=False),  # ours, which they see
+    sa.Column("purpose", _Plain, nullable=False),
+    sa.Column("asked_at", sa.Double, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("due_at", sa.Double, nullable=False),  # not before then; whoever is making the call has put it off
+    sa.Column("call_sid", _Plain),  # of the latest call, while nobody has drawn a conclusion from its end
+    sa.Column("done_at", sa.Double),
+    sa.Column("outcome", _Plain),
+    sa.Index("outbound_by_uid", "uid", unique=True),
+    sa.Index("outbound_open", "due_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+)

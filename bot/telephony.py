@@ -132,6 +132,23 @@ class NewCall:
     machine_detection: bool = False
     """Whether Twilio listens for a mailbox before it asks for the document, which then says `AnsweredBy`."""
 
+    waits_for_beep: bool = False
+    """Whether it asks about a mailbox only when the greeting is over (Twilio: `DetectMessageEnd`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewText:
+    """A text message that Twilio shall send (Twilio: Message resource)."""
+
+    to: str
+    """E.164."""
+
+    from_: str
+    """A number that the account owns and that can send messages."""
+
+    body: str
+    """At most 1600 characters."""
+
 
 class Telephony(Protocol):
     """What a call's session orders from the telephone network.
@@ -153,6 +170,10 @@ class Telephony(Protocol):
 
     async def call(self, order: NewCall) -> str:
         """Make a new call, and return its CallSid. Success means that the order was taken."""
+        ...
+
+    async def text(self, order: NewText) -> None:
+        """Send a text message. Success means that the order was taken."""
         ...
 
     async def status(self, call_sid: str) -> str:
@@ -238,7 +259,7 @@ class TwilioTelephony:
         """See `Telephony.call`. Unlike a redirect, it is never repeated here but where it was provably not taken."""
         options: dict[str, Any] = {"send_digits": order.digits} if order.digits else {}
         if order.machine_detection:
-            options["machine_detection"] = "Enable"
+            options["machine_detection"] = "DetectMessageEnd" if order.waits_for_beep else "Enable"
         with _plain_answers():
             made: object = (
                 await self.client.calls.create_async(
@@ -254,6 +275,11 @@ class TwilioTelephony:
         if not isinstance(made, str) or not _CALL_SID.fullmatch(made):
             raise Ambiguous(None, 201, "Twilio's answer names no call")
         return made
+
+    async def text(self, order: NewText) -> None:
+        """See `Telephony.text`."""
+        with _plain_answers():
+            await self.client.messages.create_async(to=order.to, from_=order.from_, body=order.body)
 
     async def status(self, call_sid: str) -> str:
         """See `Telephony.status`."""

@@ -48,6 +48,7 @@ from bot.events import (
     StartTimer,
     Step,
     TakeMessage,
+    TextPerson,
     Timer,
 )
 from bot.routing import Fallback, Mode, Policy, Stop, after_nobody, failsafe_seconds, resolve, route
@@ -330,6 +331,13 @@ def _outcome(attempt: Attempt, event: DialEnded) -> Outcome:
             return Outcome.SUPERSEDED
         case _:
             return Outcome.FAILED
+
+
+def texts(before: Call, after: Call, policy: Policy) -> tuple[TextPerson, ...]:
+    """The text messages for people whom a step has begun to try."""
+    new = range(len(before.attempts) + 1, len(after.attempts) + 1)
+    tried = ((n, after.attempts[n - 1]) for n in new)
+    return tuple(TextPerson(n) for n, attempt in tried if not attempt.failsafe and resolve(policy, attempt.target).sms)
 
 
 def redirect_is_overdue(call: Call) -> bool:

@@ -14,8 +14,8 @@ from urllib.parse import quote, urlencode
 
 from twilio.twiml.voice_response import Connect, Dial, Gather, Stream, VoiceResponse
 
-from bot.call import Attempt, Call
-from bot.events import ConnectBot, DialPerson, Document, HangUp, MeetPerson, TakeMessage
+from bot.call import Attempt, Call, Direction
+from bot.events import ConnectBot, DialPerson, Document, HangUp, LeaveMessage, MeetPerson, TakeMessage
 from bot.phrases import LANGUAGES
 from bot.routing import OURS, Endpoint, Mode, Policy, Target, failsafe_seconds, resolve, shown_number
 
@@ -39,7 +39,7 @@ SIP_LIMIT = 900
 SIP_SUMMARY = 300
 """Characters of the summary in a SIP header."""
 
-MACHINES = ("machine_start", "fax")
+MACHINES = ("machine_start", "machine_end_beep", "machine_end_silence", "machine_end_other", "fax")
 """What `AnsweredBy` is of what is not a person (Twilio: Answering Machine Detection)."""
 
 _NOT_XML = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -70,6 +70,10 @@ class Addresses:
     def person(self, name: str, attempt: int, call_sid: str) -> str:
         """The webhook for one fact about a person who is called for a caller: the call is not the caller's own."""
         return self._url(f"person/{name}", attempt=attempt, call=call_sid)
+
+    def outbound(self, name: str, order: str) -> str:
+        """The webhook for one fact about a call of ours, by the order that it came of."""
+        return self._url(f"outbound/{name}", order=order)
 
     def recorded(self, *, failsafe: bool = False) -> str:
         """The webhook for a message on the recorder."""
@@ -110,6 +114,8 @@ def document(order: Document, call: Call, policy: Policy, at: Addresses, *, toke
             return _meet(n, call, policy, at)
         case TakeMessage():
             return _take_message(policy, at)
+        case LeaveMessage():
+            return _leave_message(policy)
         case HangUp():
             return hang_up()
 
@@ -268,7 +274,9 @@ def _conference(dial: Dial, n: int, call: Call, at: Addresses) -> None:
 
 
 def _caller_id(target: Target, call: Call) -> dict[str, str]:
-    number = shown_number(target, call.caller, call.called)
+    # Whoever we have called is no caller whose number may be shown: Twilio would show it as if they called.
+    caller = call.caller if call.direction is Direction.INBOUND else ""
+    number = shown_number(target, caller, call.called)
     return {"caller_id": number} if number else {}
 
 
@@ -290,6 +298,14 @@ def _record(response: VoiceResponse, policy: Policy, action: str) -> None:
     # Without an action, <Record> requests the current document again and again (Twilio: TwiML `<Record>`).
     response.record(action=action, max_length=policy.voicemail.max_seconds, play_beep=True)
     response.hangup()
+
+
+def _leave_message(policy: Policy) -> str:
+    response = VoiceResponse()
+    if policy.outbound is not None and policy.outbound.message:
+        response.say(speakable(policy.outbound.message))
+    response.hangup()
+    return str(response)
 
 
 def hang_up() -> str:

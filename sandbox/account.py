@@ -27,6 +27,9 @@ class Line:
     status_callback: str | None = None
     """Told when the call is over."""
 
+    sms: bool = True
+    """Whether it can send text messages."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recording:

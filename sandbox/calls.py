@@ -40,9 +40,13 @@ async def go_out(account: Account, leg: PersonLeg, order: NewCall) -> None:
             await asyncio.sleep(0.5 if digit.lower() == "w" else 0.1)
         if leg.behalf_of is None:
             leg.background(_speak(leg, person))
-        source = order.source
+        source: Source | None = order.source
         if order.detects_machines:
             answered_by = "machine_start" if person.is_machine else "human"
+            if person.is_machine and order.waits_for_beep:  # Twilio: Answering Machine Detection, DetectMessageEnd
+                answered_by = "machine_end_beep"
+                if await _gone(leg, len(speak(person.says, voice="person", rate=RATE)) / RATE):
+                    source = None
             if isinstance(source, Fetch):
                 source = Fetch(source.url, source.method, (*source.fields, ("AnsweredBy", answered_by)))
         await _run(CallerInterpreter(leg, account), leg, source)
@@ -93,6 +97,15 @@ async def _ring(leg: PersonLeg, person: Person | None, longest: int, progress: P
             return "failed"
         case _:
             return None
+
+
+async def _gone(leg: PersonLeg, seconds: float) -> bool:
+    """Wait; whether the call has ended meanwhile."""
+    try:
+        await leg.unless_interrupted(asyncio.sleep(seconds))
+    except HungUp:
+        return True
+    return False
 
 
 async def _speak(leg: CallerLeg, person: Person) -> None:

@@ -20,6 +20,7 @@ from sandbox.leg import ChildLeg
 from sandbox.people import People, Person
 from sandbox.progress import notify
 from sandbox.rest import NewCall, Rest, RestFault, RestRequest
+from sandbox.rest_messages import TextMessage
 from sandbox.scene import Journal
 from sandbox.webhooks import Routes, Webhooks
 
@@ -80,6 +81,7 @@ class Network:
         self._rest_port = rest_port
         self._rest = Rest(self._account, self._place)
         self._http: aiohttp.ClientSession | None = None
+        self._expected: dict[str, tuple[Hum, People]] = {}
 
     @property
     def numbers(self) -> dict[str, Line]:
@@ -100,6 +102,11 @@ class Network:
     def recordings(self) -> dict[str, Recording]:
         """What callers left on the recorder, by SID."""
         return self._account.recordings
+
+    @property
+    def messages(self) -> list[TextMessage]:
+        """Every text message that our server has sent, in order."""
+        return self._rest.messages.sent
 
     @property
     def rest_url(self) -> str:
@@ -171,6 +178,16 @@ class Network:
         )
         return self._begin(leg, come_in(self._account, leg))
 
+    def expect(self, number: str, *, hum: Hum, people: People) -> None:
+        """The next call that our server makes to this number, for nobody else, is heard and behaves so.
+
+        Args:
+            number: E.164.
+            hum: What lies under all that the person sends.
+            people: How they and others behave in this call, instead of `Network.people`.
+        """
+        self._expected[number] = hum, people
+
     def forget(self, call: CallerLeg) -> None:
         """Let go of a call that is over, with its legs, its sound and its notes."""
         self.calls.remove(call)
@@ -185,7 +202,7 @@ class Network:
             from_=order.from_, to=order.to, account_sid=self._account.sid, journal=self.journal, for_=caller
         )
         if caller is None:
-            leg.people = self.people
+            leg.hum, leg.people = self._expected.pop(order.to, (None, self.people))
         leg.holder = (caller or leg).person(leg.number)
         if caller is not None:
             caller.called.append(leg)

@@ -21,6 +21,7 @@ from sandbox.account import Account
 from sandbox.codec import write_wav
 from sandbox.leg import ChildLeg, Fetch, HungUp, Inline, Leg, Redirected, Source
 from sandbox.rest_answers import Refusal, page
+from sandbox.rest_messages import MessagesResource
 from sandbox.rest_numbers import NumbersResource
 
 LONGEST_TWIML = 4000
@@ -69,6 +70,9 @@ class NewCall:
     """How long it may ring. Seconds."""
 
     detects_machines: bool
+    waits_for_beep: bool
+    """Whether a mailbox is told of when its greeting is over, and not as soon as it is known."""
+
     digits: str
     """Pressed when it is answered."""
 
@@ -100,12 +104,14 @@ class Rest:
         app = web.Application()
         calls = f"{account.path}/Calls"
         numbers = NumbersResource(account)
+        self.messages = MessagesResource(account)
         app.add_routes(
             [
                 web.post(f"{calls}.json", self._answer("create", self._create)),
                 web.get(f"{calls}.json", self._answer("list", self._list)),
                 web.post(f"{calls}/{{sid}}.json", self._answer("update", self._update)),
                 web.get(f"{calls}/{{sid}}.json", self._answer("fetch", self._fetch)),
+                web.post(f"{account.path}/Messages.json", self._answer("text", self.messages.create)),
                 web.get(f"{account.path}/IncomingPhoneNumbers.json", self._answer("list numbers", numbers.list)),
                 web.post(
                     f"{account.path}/IncomingPhoneNumbers/{{sid}}.json", self._answer("update number", numbers.update)
@@ -263,6 +269,7 @@ class Rest:
                 source,
                 timeout=timeout,
                 detects_machines=machine is not None,
+                waits_for_beep=machine == "DetectMessageEnd",
                 digits=str(form.get("SendDigits", "")),
                 status_callback=None if callback is None else str(callback),
                 events=frozenset(events if events <= _EVENTS else ()),

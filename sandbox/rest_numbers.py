@@ -62,6 +62,6 @@ class NumbersResource:
             "voice_fallback_method": "POST",
             "status_callback": line.status_callback or "",
             "status_callback_method": "POST",
-            "capabilities": {"voice": True, "sms": False, "mms": False, "fax": False},
+            "capabilities": {"voice": True, "sms": line.sms, "mms": False, "fax": False},
             "uri": f"{self._account.path}/IncomingPhoneNumbers/{sid_of(number)}.json",
         }

@@ -114,7 +114,7 @@ class Stage:
         asked_before = len(self.openai.requests)
         script = Script(story, self.journal)
         self.model.lines[hum] = script
-        call = await self.network.call(story.caller, OUR_NUMBER, hum=hum, people=story.people)
+        call = await self._begin(story, hum)
         script.call_sid = call.sid
         begun(call)
         try:
@@ -128,6 +128,15 @@ class Stage:
         record = await self.record(call.sid)
         asked = sorted([*sessions, *requests], key=lambda view: view.opened_at)
         return Played(name, story, call, self.journal.of(call.sid), asked, record, bool(requests))
+
+    async def _begin(self, story: Story, hum: Hum) -> CallerLeg:
+        if not story.outbound:
+            return await self.network.call(story.caller, OUR_NUMBER, hum=hum, people=story.people)
+        self.network.expect(story.caller, hum=hum, people=story.people)
+        async with self._http.post(f"{self.server_url}/api/calls", json={"to": story.caller}) as answer:
+            answer.raise_for_status()
+            sid = (await answer.json())["call_sid"]
+        return next(call for call in self.network.calls if call.sid == sid)
 
     async def record(self, sid: str) -> dict[str, Any]:
         """What the server's own record says, as soon as it says that the call is over."""

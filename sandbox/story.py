@@ -102,6 +102,11 @@ class Story(_Strict):
 
     title: str
     caller: str = "+442079460123"
+    """Who calls; or, where the bot calls, whom."""
+
+    outbound: bool = False
+    """The bot calls. How the callee takes the phone stands among the people; then they do what a caller does."""
+
     script: list[Step]
     people: dict[str, list[Person]] = {}
     """By number: how the person behaves, attempt by attempt; the last behaviour stays."""

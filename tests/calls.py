@@ -6,7 +6,8 @@ from bot import events as ev
 from bot.call import Call, Phase
 from bot.events import Effect, Event
 from bot.law import answer, step
-from bot.routing import Endpoint, Mode, Order, Phrase, Policy, Target, Triggers, Voicemail
+from bot.outgoing import place
+from bot.routing import Endpoint, Mode, Order, Outbound, Phrase, Policy, Target, Triggers, Voicemail
 
 SID = "CA" + "a1" * 16
 CALLER = "+442079460100"
@@ -45,6 +46,7 @@ POLICY = Policy(
         silence_seconds=20.0,
         silence_target="desk",
     ),
+    outbound=Outbound(US, ("+4420794601*",), message="Please call us back."),
 )
 
 
@@ -66,6 +68,14 @@ class Story:
         self.call, self.effects = answer(SID, CALLER, US, self.at)
         self.all_effects: list[Effect] = list(self.effects)
 
+    @classmethod
+    def calling(cls, policy: Policy = POLICY) -> "Story":
+        """The bot calls, and the phone rings."""
+        story = cls(policy)
+        story.call, story.effects = place(SID, CALLER, US, story.at, "Their parcel came back.")
+        story.all_effects = list(story.effects)
+        return story
+
     def happens(self, kind: type[Event], **facts: object) -> "Story":
         """One fact. Its effects are in `effects`."""
         self.at += 1
@@ -76,7 +86,7 @@ class Story:
     @property
     def documents(self) -> list[Effect]:
         """The documents among the effects of the last fact."""
-        kinds = (ev.DialPerson, ev.MeetPerson, ev.ConnectBot, ev.TakeMessage, ev.HangUp)
+        kinds = (ev.DialPerson, ev.MeetPerson, ev.ConnectBot, ev.TakeMessage, ev.LeaveMessage, ev.HangUp)
         return [effect for effect in self.effects if isinstance(effect, kinds)]
 
     def with_bot(self) -> "Story":
@@ -140,6 +150,8 @@ def call_in(phase: Phase) -> Call:
     """A call whose life has led to this phase."""
     story = Story()
     match phase:
+        case Phase.CALLING:
+            story = Story.calling()
         case Phase.CONNECTING:
             pass
         case Phase.BOT:
@@ -173,6 +185,9 @@ def call_in(phase: Phase) -> Call:
 def samples(at: float = 2000.0) -> dict[str, Event]:
     """One event of each kind, and the kinds that matter twice, by a short name."""
     return {
+        "callee answers": ev.CalleeAnswered(at=at),
+        "callee's mailbox": ev.CalleeAnswered(at=at, machine=True),
+        "callee is busy": ev.CalleeMissed(at=at, status="busy"),
         "stream started": ev.StreamStarted(at=at, leg=1),
         "stop": ev.StreamEnded(at=at, leg=1, stopped=True),
         "socket lost": ev.StreamEnded(at=at, leg=1, stopped=False),

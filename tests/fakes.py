@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from bot.telephony import NewCall, TelephonyError
+from bot.telephony import NewCall, NewText, TelephonyError
 
 
 @dataclass
@@ -31,6 +31,9 @@ class ScriptedTelephony:
         self._give("call", order.to)
         self.calls.append(order)
         return f"CA{len(self.calls):032x}"
+
+    async def text(self, order: NewText) -> None:
+        self._give("text", order.to)
 
     async def status(self, call_sid: str) -> str:
         return self.statuses.pop(0) if self.statuses else "in-progress"

@@ -147,6 +147,8 @@ async def test_a_call_is_told_whole(ledger: Ledger, local: httpx2.AsyncClient):
     assert await get(local, f"/api/calls/{SID}") == {
         "call_sid": SID,
         "state": "ended",
+        "direction": "inbound",
+        "purpose": "",
         "caller": "+12025550199",
         "called": "+12025550100",
         "started_at": "2023-11-14T22:13:20.250000Z",

@@ -32,6 +32,7 @@ PURE = {
         "attended",
         "rescue",
         "lost_model",
+        "outgoing",
         "triggers",
         "routing",
         "carried",

@@ -9,6 +9,7 @@ from bot import events as ev
 from bot.call import BOT_PHASES, Call, Outcome, Phase, waiting_person
 from bot.events import Effect, Event, ImpossibleEvent
 from bot.law import answer, standing_document, step
+from bot.outgoing import place
 from bot.rescue import BOT_RESCUES
 from bot.routing import Mode, Policy, allowed_numbers, resolve
 
@@ -26,6 +27,8 @@ def event(kind: type[Event], **facts: st.SearchStrategy[object]) -> st.SearchStr
 policies = st.sampled_from([POLICY, RESCUED])
 
 events = st.one_of(
+    event(ev.CalleeAnswered, machine=flags),
+    event(ev.CalleeMissed, status=statuses),
     event(ev.StreamStarted, leg=numbers),
     event(ev.StreamEnded, leg=numbers, stopped=flags),
     event(ev.HandoffRequested, target=targets),
@@ -62,11 +65,13 @@ events = st.one_of(
 )
 
 
-def lives(happenings: list[Event], policy: Policy) -> list[tuple[Call, Event, Call, tuple[Effect, ...]]]:
+def lives(
+    happenings: list[Event], policy: Policy, *, ours: bool = False
+) -> list[tuple[Call, Event, Call, tuple[Effect, ...]]]:
     """Every step of a call to which these things happen; impossible ones are left out."""
-    call, _ = answer(SID, CALLER, US, 0.0)
+    call, _ = place(SID, CALLER, US, 0.0) if ours else answer(SID, CALLER, US, 0.0)
     steps = []
-    for happening in [ev.StreamStarted(at=0.0, leg=1), *happenings]:
+    for happening in [*([] if ours else [ev.StreamStarted(at=0.0, leg=1)]), *happenings]:
         try:
             after, effects = step(call, happening, policy)
         except ImpossibleEvent:
@@ -77,11 +82,11 @@ def lives(happenings: list[Event], policy: Policy) -> list[tuple[Call, Event, Ca
 
 
 @settings(max_examples=600)
-@given(st.lists(events, max_size=60), policies)
-def test_whatever_happens_the_laws_hold(happenings: list[Event], policy: Policy):
+@given(st.lists(events, max_size=60), policies, flags)
+def test_whatever_happens_the_laws_hold(happenings: list[Event], policy: Policy, ours: bool):
     dialled: list[int] = []
     called: list[int] = []
-    for before, _, after, effects in lives(happenings, policy):
+    for before, _, after, effects in lives(happenings, policy, ours=ours):
         documents = [e for e in effects if isinstance(e, ev.Document)]
         assert len(documents) <= 1
         # One attempt, one order to dial it.

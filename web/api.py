@@ -19,7 +19,7 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Sec
 from fastapi.security.http import HTTPAuthorizationCredentials, HTTPBase
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-from bot.call import By, End, Message, Outcome, Phase, Rung
+from bot.call import By, Direction, End, Message, Outcome, Phase, Rung
 from bot.ledger import Ledger, LedgerError, Role
 
 READ_SECONDS = 5.0
@@ -98,8 +98,13 @@ class CallView(_Facts):
 
     call_sid: str = Field(validation_alias="sid")
     state: Phase = Field(validation_alias="phase")
+    direction: Direction
     caller: str
+    """Whom we talk with, also where the bot called."""
     called: str
+    """Our number."""
+    purpose: str
+    """Of a call of ours: what it is for."""
     started_at: datetime
     ended_at: datetime | None
     end: End | None

@@ -17,6 +17,7 @@ from web.console.headers import ConsoleHeaders
 from web.console.routes import pages
 from web.metrics import metrics_page
 from web.outage import outage_switch
+from web.outbound import outbound_api
 from web.person_page import person_page
 from web.twilio import twilio_routes
 
@@ -38,6 +39,7 @@ def create_app(line: Line) -> FastAPI:
             password=password,
         )
     )
+    app.include_router(outbound_api(line.outbound, password=password))
     app.include_router(person_page(line.switchboard, line.switchboard.ledger.record))
 
     async def turned(on: bool, reason: str, at: float) -> None:

@@ -12,6 +12,8 @@ from bot import briefing, twiml
 from bot.call import Attempt as Tried
 from bot.events import (
     Bridged,
+    CalleeAnswered,
+    CalleeMissed,
     CallEnded,
     DialEnded,
     Event,
@@ -42,6 +44,9 @@ Leg = Annotated[int, Query(ge=1)]
 Caller = Annotated[str, Query(alias="call", pattern="^CA[0-9a-fA-F]{32}$")]
 """The caller's CallSid, where the webhook is about a call to a person."""
 
+Ordered = Annotated[str, Query(alias="order", pattern="^[0-9a-f]{32}$")]
+"""The order that a call of ours came of."""
+
 State = Annotated[str, Query(max_length=1000)]
 """What the address carries of its call; see `bot.carried`."""
 
@@ -59,6 +64,12 @@ class Webhook:
     def call_sid(self) -> str:
         """The call it is about: the caller's leg, also where Twilio speaks of the person's."""
         return self.form.get("ParentCallSid") or self.form.get("CallSid", "")
+
+    @property
+    def parties(self) -> tuple[str, str]:
+        """Whom we talk with, and our own number: the other way round where the call is ours."""
+        parties = self.form.get("From", ""), self.form.get("To", "")
+        return parties if self.form.get("Direction") != "outbound-api" else (parties[1], parties[0])
 
     def number(self, field: str) -> int:
         """A field that holds a whole number; 0 where it does not."""
@@ -99,7 +110,7 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
             return _xml(await switchboard.once(webhook.call_sid, webhook.retry_token, document))
 
     async def answer(webhook: Webhook, event: Event, state: str) -> Response:
-        caller, called = webhook.form.get("From", ""), webhook.form.get("To", "")
+        caller, called = webhook.parties
         sid = webhook.call_sid
         return await control(webhook, lambda: switchboard.answer_callback(sid, caller, called, event, state))
 
@@ -121,7 +132,7 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
 
     @router.post("/rescue")
     async def rescue(leg: Leg, state: State = "", webhook: Webhook = signed_by_twilio) -> Response:
-        caller, called = webhook.form.get("From", ""), webhook.form.get("To", "")
+        caller, called = webhook.parties
         return await control(webhook, lambda: switchboard.rescue(webhook.call_sid, caller, called, leg, state))
 
     @router.post("/status")
@@ -129,6 +140,28 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
         if webhook.form.get("CallStatus") in _ENDED:
             await tell(webhook, CallEnded(at=switchboard.now()), "")
         return Response(status_code=204)
+
+    # --- calls of our own, until somebody answers ------------------------------------------------------
+
+    @router.post("/outbound/answer")
+    async def callee_answers(order: Ordered, webhook: Webhook = signed_by_twilio) -> Response:
+        machine = webhook.form.get("AnsweredBy") in twiml.MACHINES
+        await line.outbound.began(order, webhook.call_sid, *webhook.parties)
+        return await answer(webhook, CalleeAnswered(at=switchboard.now(), machine=machine), "")
+
+    @router.post("/outbound/progress")
+    async def callee_progress(order: Ordered, webhook: Webhook = signed_by_twilio) -> Response:
+        now, status = switchboard.now(), webhook.form.get("CallStatus", "")
+        if not switchboard.holds(webhook.call_sid):
+            await line.outbound.began(order, webhook.call_sid, *webhook.parties)
+        if status == "completed":
+            await tell(webhook, CallEnded(at=now), "")
+        elif status in _ENDED:
+            code = webhook.number("ErrorCode") or None
+            await tell(webhook, CalleeMissed(at=now, status=status, code=code), "")
+        return Response(status_code=204)
+
+    # --- people who are dialled ------------------------------------------------------------------------
 
     @router.post("/handoff/dialed")
     async def dialed(attempt: Attempt, state: State = "", webhook: Webhook = signed_by_twilio) -> Response:

@@ -42,7 +42,7 @@ from bot.local.sound import ring_back
 from bot.local.wire import LocalWire, Player
 from bot.routing import Mode, Policy, failsafe_seconds, resolve
 from bot.session import Session
-from bot.telephony import CallGone, NewCall
+from bot.telephony import CallGone, NewCall, NewText
 
 SCREENING_SECONDS = 8.0
 """How long somebody has to press a key, as in `bot.twiml.whisper`."""
@@ -97,6 +97,10 @@ class LocalTelephone:
             raise CallGone(20404, None, "there is no such call")
         self._tester.tell("The bot hangs up.")
         self.caller_hangs_up()
+
+    async def text(self, order: NewText) -> None:
+        """See `Telephony`."""
+        self._tester.tell(f"{order.to} gets a text message: {order.body}")
 
     async def call(self, order: NewCall) -> str:
         """See `Telephony`. The tester says what happens there, while the bot goes on with the caller."""

@@ -227,3 +227,23 @@ async def test_an_outgoing_call_that_nobody_answers_ends_by_name():
             call = w.net.calls[-1]
             await call.ended()
             assert call.status == status
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        ({"To": ""}, 21604),
+        ({"To": "sip:robin@branch.example"}, 21211),
+        ({"From": "+12025550999"}, 21606),
+        ({"Body": ""}, 21602),
+        ({"Body": "x" * 1601}, 21617),
+    ],
+)
+async def test_a_text_message_that_twilio_would_not_send_is_refused(wrong: dict[str, str], code: int):
+    async with world() as w:
+        form = {"To": ANNA, "From": OURS, "Body": "Hello."}
+        status, body = await w.rest("POST", "Messages.json", **(form | wrong))
+        assert (status, body["code"]) == (400, code)
+        status, body = await w.rest("POST", "Messages.json", **form)
+        assert (status, body["status"]) == (201, "queued")
+        assert [message.body for message in w.net.messages] == ["Hello."]

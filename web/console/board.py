@@ -42,7 +42,7 @@ class Card:
         if self.call.attempts and self.call.attempts[-1].outcome is None:
             return self.call.attempts[-1].target
         last = self.call.handoffs[-1] if self.call.handoffs else None
-        away = self.call.phase not in (Phase.CONNECTING, Phase.BOT, Phase.ENDED)
+        away = self.call.phase not in (Phase.CALLING, Phase.CONNECTING, Phase.BOT, Phase.ENDED)
         return last.target if last is not None and away else None
 
 

@@ -7,7 +7,7 @@ or an event that is new to this file is drawn under its own name.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bot.call import BOT_PHASES, Attempt, Call, Phase
+from bot.call import BOT_PHASES, Attempt, Call, Direction, Phase
 from bot.record import Entry, Line, Record
 from web.console.words import clock, duration, event_words, words
 
@@ -159,7 +159,8 @@ class _Scale:
 
 def _phases(call: Call, journal: Sequence[Entry], scale: _Scale) -> Iterable[Bar]:
     """Who had the caller, from step to step."""
-    phase, since = Phase.CONNECTING.value, call.started_at
+    first = Phase.CONNECTING if call.direction is Direction.INBOUND else Phase.CALLING
+    phase, since = first.value, call.started_at
     for entry in [*(entry for entry in journal if entry.changed), None]:
         after = entry.phase if entry is not None else ""
         at = entry.at if entry is not None else scale.end
