@@ -36,7 +36,7 @@ GATHER_SECONDS = 0.02
 
 CONNECT_AGAIN_SECONDS = 1.0
 
-Kind = Literal["call", "said", "speaks", "measured", "order", "done", "beat", "switch", "missed"]
+Kind = Literal["call", "said", "speaks", "measured", "order", "done", "beat", "switch", "listens", "missed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ class News:
     kind: Kind
     """`call`: something happened to a call. `said`: its transcript has another line. `speaks`: somebody began to speak
     or fell silent. `measured`: how long the bot took to answer, or the longest silence of a stream. `order`, `done`:
-    for `bot.desk`. `beat`: how a process is. `switch`: a switch was turned. `missed`: there was news that did not
+    for `bot.desk`. `beat`: how a process is. `switch`: a switch was turned. `listens`:
+    a supervisor began to hear a call, or ceased to. `missed`: there was news that did not
     come."""
 
     sid: str = ""

@@ -115,7 +115,7 @@ class Line:
         reception = self.receptions.of(session.call.called)
         try:
             conversation = Conversation(
-                wire,
+                session.tap.on(wire),
                 stream_sid,
                 session,
                 reception=reception,
@@ -179,7 +179,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         on_stream_expected=expect_stream,
         tells=settings.webhook_url is not None,
     )
-    desk = Desk(switchboard, feed)
+    desk = Desk(switchboard, feed, name=reporter.name)
 
     def state() -> dict[str, Any]:
         return {"calls": switchboard.live, "draining": switchboard.draining, "spooled": ledger.spooled}

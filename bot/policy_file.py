@@ -182,6 +182,9 @@ class TargetEntry(Section):
     next: TargetReference | None = None
     """The target that is tried when nobody of this one takes the call, or when it is closed."""
 
+    offered: bool = True
+    """Whether the model is told that there is this target."""
+
     @model_validator(mode="after")
     def _fits_together(self) -> "TargetEntry":
         if self.order is Order.ALL and len(self.numbers) > 10:
@@ -207,6 +210,7 @@ class TargetEntry(Section):
             self.hours.hours() if self.hours else None,
             self.closed_line,
             self.next,
+            self.offered,
         )
 
 
@@ -243,6 +247,20 @@ class LimitsEntry(Section):
 
     bot_tokens: int | None = Field(default=None, ge=1000)
     """How many tokens of the model one stream of a call may use."""
+
+
+class ListenInEntry(Section):
+    """Whether supervisors may hear live calls at the console."""
+
+    allowed: bool = False
+    notice: Annotated[Text, Field(max_length=300)] | None = None
+    """What callers are told of it before anything else, e.g. `This call may be listened to by a colleague.`"""
+
+    @model_validator(mode="after")
+    def _means_something(self) -> "ListenInEntry":
+        if self.notice and not self.allowed:
+            raise refusal("has a `notice` and is not allowed", "add `allowed: true`, or leave `notice` out")
+        return self
 
 
 class Failsafe(StrEnum):
@@ -294,8 +312,22 @@ class PolicyFile(Section):
     triggers: TriggersEntry = TriggersEntry()
     """What leads to a person besides the model."""
 
+    take_over: TargetReference | None = None
+    """The target that is rung when a supervisor takes a call over at the console."""
+
+    listen_in: ListenInEntry = ListenInEntry()
+
     allow: tuple[Annotated[str, BeforeValidator(_as_text)], ...] = ()
     """Numbers that are meant although they look wrong or cost extra."""
+
+    @field_validator("default")
+    @classmethod
+    def _is_offered(cls, key: str, info: ValidationInfo) -> str:
+        entry = info.data.get("targets", {}).get(key)
+        if entry is not None and not entry.offered:
+            remedy = f"leave `offered: false` out of `{key}`, or choose another default"
+            raise refusal(f"is `{key}`, which is not offered to the model", remedy)
+        return key
 
     @field_validator("nobody")
     @classmethod
@@ -323,6 +355,9 @@ class PolicyFile(Section):
             bot_tokens=self.limits.bot_tokens,
             short_seconds=self.short_seconds,
             triggers=self.triggers.triggers(self.default),
+            take_over=self.take_over,
+            listen_in=self.listen_in.allowed,
+            listen_in_notice=self.listen_in.notice or "",
         )
 
 

@@ -30,7 +30,9 @@ class Reporter(Observer):
         self._clock = clock
         self._model_faults: deque[float] = deque(maxlen=1000)
         self._twilio_faults: deque[float] = deque(maxlen=1000)
-        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        """What the board calls this process."""
+
         self._since = clock()
 
     # --- Observer ------------------------------------------------------------------------------------
@@ -90,7 +92,7 @@ class Reporter(Observer):
         """Say once how the process is, or that it is ending."""
         now = self._clock()
         told = {
-            "name": self._name,
+            "name": self.name,
             "since": self._since,
             "at": now,
             "gone": gone,

@@ -139,6 +139,9 @@ class Target:
     next: str | None = None
     """The target that is tried when nobody of this one takes the call, or when it is closed."""
 
+    offered: bool = True
+    """Whether the model is told that there is this target."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stop:
@@ -256,6 +259,15 @@ class Policy:
     """How many tokens of the model one stream may use; then the failsafe target takes the call. None: any number."""
 
     triggers: Triggers = Triggers()
+
+    take_over: str | None = None
+    """The target that is rung when a supervisor takes a call over. None: nobody can."""
+
+    listen_in: bool = False
+    """Whether supervisors may hear live calls."""
+
+    listen_in_notice: str = ""
+    """What callers are told of that before anything else; empty for nothing."""
 
 
 def resolve(policy: Policy, key: str) -> Target:

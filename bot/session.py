@@ -49,6 +49,7 @@ from bot.orders import Calling, Orders
 from bot.routing import Policy
 from bot.speaking import Speaker, Speaking, Spoke
 from bot.steps import Steps
+from bot.tap import Tap
 from bot.telephony import Telephony
 from bot.timers import Timers
 
@@ -133,6 +134,9 @@ class Session:
         )
         self.messages: list[Any] = []
         """The conversation so far, with which the next pipeline of this call starts."""
+
+        self.tap = Tap()
+        """Where supervisors listen in."""
 
         self._ledger = ledger
         self._render = render
@@ -258,9 +262,12 @@ class Session:
         self._note(spoke.until, "Spoke", spoke.facts())
 
     def _note(self, at: float, what: str, facts: dict[str, Any]) -> None:
+        self._spawn(self.note(at, what, facts))
+
+    async def note(self, at: float, what: str, facts: dict[str, Any]) -> None:
         """Journal something that is no event of the law's."""
         entry = Entry(at, what, facts, self.call.phase, False)
-        self._spawn(self._record(lambda: self._ledger.note(self.sid, entry)))
+        await self._record(lambda: self._ledger.note(self.sid, entry))
 
     def keep_conversation(self, messages: list[Any], leg: int) -> None:
         """Keep what was said, for the next pipeline and for any other process.

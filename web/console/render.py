@@ -58,6 +58,8 @@ class Renderer:
                     "targets": policy.targets,
                     "default": policy.default,
                     "possible": what["call"].phase is Phase.BOT,
+                    "take_over": policy.take_over,
+                    "listen_in": policy.listen_in,
                 }
             case "numbers":
                 what = {"measures": _measures(what["record"])}
