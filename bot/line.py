@@ -24,6 +24,7 @@ from bot.loop_thread import LoopThread
 from bot.metrics import Metrics
 from bot.observers import Observers
 from bot.outbox import Outbox
+from bot.prices import Prices
 from bot.reception import Receptions
 from bot.recordings import Recordings
 from bot.reporter import Reporter
@@ -62,6 +63,8 @@ class Line:
     recordings: Recordings
     aside: LoopThread
     """For everything that calls shall not wait for: news, the console's reading and writing of pages."""
+
+    prices: Prices | None
 
     async def converse(self, websocket: WebSocket, start: Start) -> bool:
         """Put the bot on a media stream until the stream ends.
@@ -198,7 +201,18 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         background.append(asyncio.create_task(outbox.run()))
     try:
         yield Line(
-            settings, receptions, switchboard, anteroom, admission, metrics, desk, feed, archive, recordings, aside
+            settings,
+            receptions,
+            switchboard,
+            anteroom,
+            admission,
+            metrics,
+            desk,
+            feed,
+            archive,
+            recordings,
+            aside,
+            configuration.prices,
         )
     finally:
         for task in background:

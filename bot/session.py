@@ -52,6 +52,7 @@ from bot.steps import Steps
 from bot.tap import Tap
 from bot.telephony import Telephony
 from bot.timers import Timers
+from pipelines.usage import Usage
 
 CLOSE_SECONDS = 2.0
 """How long what is being written may take when the process ends."""
@@ -248,15 +249,16 @@ class Session:
             self._note_speech(spoke)
         self._observer.speaks(self.call, who, on)
 
-    def stream_over(self, tokens: int) -> None:
-        """The pipeline of a leg is over; so many tokens of the model were used on it."""
+    def stream_over(self, usage: Usage) -> None:
+        """The pipeline of a leg is over; so many tokens were used on it."""
         now = self.now()
         for spoke in self._speaking.close(now):
             self._note_speech(spoke)
             self._observer.speaks(self.call, spoke.who, False)
         silence = self._speaking.longest_silence
         self._observer.silent(self.call, silence)
-        self._note(now, "StreamMeasured", {"tokens": tokens, "longest_silence_ms": round(silence * 1000)})
+        facts = {"tokens": usage.total, "usage": usage.facts(), "longest_silence_ms": round(silence * 1000)}
+        self._note(now, "StreamMeasured", facts)
 
     def _note_speech(self, spoke: Spoke) -> None:
         self._note(spoke.until, "Spoke", spoke.facts())

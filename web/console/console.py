@@ -30,7 +30,7 @@ class Console:
         self._aside: LoopThread = line.aside
         self._feed: Feed = line.feed
         receptions = line.receptions
-        self._renderer = Renderer(lambda called: receptions.of(called).policy)
+        self._renderer = Renderer(lambda called: receptions.of(called).policy, line.prices)
         self._known: dict[str, Call] = {}
         self._board = Board(
             self._archive,
