@@ -358,9 +358,8 @@ def load_all(environ: Mapping[str, str] | None = None, env_file: str | Path | No
     if path := values.get("NUMBERS"):
         for number, choice in (_gather(problems, lambda: read_numbers(Path(path), values)) or {}).items():
             numbers[number] = answering(choice.policy or policy_path, choice.pipeline or pipeline_name)
-    prices = None
-    if path := values.get("PRICES"):
-        prices = _gather(problems, lambda: read_prices(Path(path), values))
+    prices_path = values.get("PRICES")
+    prices = _gather(problems, lambda: read_prices(Path(prices_path), values)) if prices_path else None
     others = {number: found for number, found in numbers.items() if found is not None}
     if settings is None or first is None or problems:
         told = dict.fromkeys(problems)  # a file that several numbers name is read for each of them
