@@ -79,7 +79,12 @@ class Conversation:
 
         self._filler = pipeline.filler_audio
         self._transport = TwilioTransport(
-            wire, stream_sid, session.sid, hear=None if leg.takes_frames else leg.hear, on_end=self._stream_ended
+            wire,
+            stream_sid,
+            session.sid,
+            hear=None if leg.takes_frames else leg.hear,
+            on_words=session.words_heard,
+            on_end=self._stream_ended,
         )
         leg.speak_to(self._transport.output())
         self._listening = Listening(

@@ -234,9 +234,13 @@ class Session:
 
         async def keep() -> None:
             await self._record(lambda: self._ledger.add_line(self.sid, leg, role, text, at))
-            self._observer.said(self.call)
+            self._observer.said(self.call, role)
 
         self._spawn(keep())
+
+    def words_heard(self, text: str) -> None:
+        """The caller has heard some more words of the bot's turn, which is no line of the transcript yet."""
+        self._observer.words(self.call, text)
 
     def speaks(self, who: Speaker, on: bool) -> None:
         """Somebody begins to speak on the media stream, or falls silent."""

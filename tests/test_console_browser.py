@@ -145,8 +145,8 @@ async def test_a_supervisor_hears_the_call_in_the_browser_and_takes_it_over(
             await expect(page.locator("#listen-words")).to_contain_text("You hear")
             await page.get_by_text("Every fact and order").click()
             await expect(page.locator("#journal")).to_contain_text("listening began")
-            for _ in range(2):
-                await call.say(speak("Where is my order?"))
+            await call.say(speak("Where is my order?"))
+            await page.wait_for_selector("#being-said", timeout=15_000)  # before the turn is over
             await page.wait_for_function("document.querySelector('#listen-level').value > 0.05")
             await accessible(page)
 

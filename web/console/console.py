@@ -125,7 +125,13 @@ class Console:
         if page is None:
             if len(self._calls) >= FORGET_PAGES:
                 self._calls = {known: each for known, each in self._calls.items() if each.watched}
-            page = CallPage(sid, self._archive, self._renderer.piece, known=lambda sid: self._known.get(sid))
+            page = CallPage(
+                sid,
+                self._archive,
+                self._renderer.piece,
+                known=lambda sid: self._known.get(sid),
+                look=lambda: self._feed.publish(News("looks", sid)),
+            )
             self._calls = {**self._calls, sid: page}
         return page
 
