@@ -129,6 +129,9 @@ class By(StrEnum):
     CONSOLE = "console"
     """A person at the console; the journal says who."""
 
+    TAKE_OVER = "take_over"
+    """The same, who takes the call themselves."""
+
     KEY = "key"
     """The caller pressed a key."""
 
@@ -153,8 +156,8 @@ class By(StrEnum):
     """The call has had all that the operator grants it with the bot."""
 
 
-AT_ANY_HOUR = (By.WATCH, By.CLOSED, By.LIMIT)
-"""Who asks because the caller has nobody else: opening hours do not count then."""
+AT_ANY_HOUR = (By.WATCH, By.CLOSED, By.LIMIT, By.TAKE_OVER)
+"""Who asks because the caller has nobody else, or is there themselves: opening hours do not count then."""
 
 
 class Rung(StrEnum):

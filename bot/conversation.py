@@ -35,6 +35,7 @@ from bot.watch import ModelWatch
 from bot.wire import Wire
 from pipelines import Leg, PipelineConfig
 from pipelines.slot import Slot
+from pipelines.usage import Usage
 
 RENEW_AGAIN_SECONDS = 0.5
 """How long after a new session of the model could not be had it is tried once more."""
@@ -73,9 +74,17 @@ class Conversation:
         self._renewing: asyncio.Task[None] | None = None
         self._reception = reception
         self._leg = leg
+        self._usage = Usage()
+        """Of the legs that another one has replaced."""
+
         self._filler = pipeline.filler_audio
         self._transport = TwilioTransport(
-            wire, stream_sid, session.sid, hear=None if leg.takes_frames else leg.hear, on_end=self._stream_ended
+            wire,
+            stream_sid,
+            session.sid,
+            hear=None if leg.takes_frames else leg.hear,
+            on_words=session.words_heard,
+            on_end=self._stream_ended,
         )
         leg.speak_to(self._transport.output())
         self._listening = Listening(
@@ -143,7 +152,8 @@ class Conversation:
             if self._renewing is not None:
                 self._renewing.cancel()
             self._session.detach(self)
-            self._session.stream_over(self._leg.tokens_used)
+            self._usage.add(self._leg.usage)
+            self._session.stream_over(self._usage)
             self._keep()
             await self._leg.close()
 
@@ -261,10 +271,11 @@ class Conversation:
         self._context.set_tools(self._reception.tools[self._reception.known(model)])
         leg.speak_to(self._transport.output())
         before, behind = self._around(leg)
-        self._leg = leg
+        replaced, self._leg = self._leg, leg
         self._transport.input().hear_with(None if leg.takes_frames else leg.hear)
         await back.refill(behind)
         await front.refill(before)
+        self._usage.add(replaced.usage)
         self._handoff.use(leg)
         self._watch.renewed(leg)
         await front.queue_frame(LLMRunFrame())

@@ -7,7 +7,7 @@ Where that is another one, the order goes to it over the feed, and its answer co
 import asyncio
 import uuid
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from bot.call import BOT_PHASES, By, Phase
 from bot.events import FarewellRequested, HandoffRequested, HintGiven
@@ -23,6 +23,10 @@ LONGEST_HINT = 500
 LONGEST_REASON = 500
 LONGEST_SUMMARY = 800
 """Characters that go to another process: together they are one piece of news."""
+
+
+_WHERE = "where"
+"""The act that changes nothing: whoever carries the call says so."""
 
 
 class NobodyCarries(Exception):
@@ -50,12 +54,19 @@ class Order:
 class Desk:
     """Takes orders for calls, wherever they are."""
 
-    def __init__(self, switchboard: Switchboard, feed: Feed) -> None:
-        """Args: switchboard: this process's calls; feed: the way to the other processes."""
+    def __init__(self, switchboard: Switchboard, feed: Feed, *, name: str = "this process") -> None:
+        """Take orders.
+
+        Args:
+            switchboard: This process's calls.
+            feed: The way to the other processes.
+            name: What the others shall call this one.
+        """
         self._switchboard = switchboard
         self._feed = feed
+        self._name = name
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[str, asyncio.Future[bool]] = {}
+        self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._end = feed.subscribe(self._heard)
 
@@ -88,6 +99,18 @@ class Desk:
         """Put a caller through for whoever uses the API. See `order`."""
         return await self.order(sid, Order("put_through", By.API, target=target, reason=reason, summary=summary))
 
+    async def whereabouts(self, sid: str) -> str:
+        """The name of the process that carries a call.
+
+        Raises:
+            NobodyCarries: None says that it does.
+        """
+        if self._switchboard.talks_here(sid):
+            return self._name
+        if not self._feed.shared:
+            raise NobodyCarries(sid)
+        return str((await self._ask(sid, {"act": _WHERE}))["name"])
+
     async def _carry_out(self, session: Session, order: Order) -> bool:
         now, call = session.now(), session.call
         match order.act:
@@ -114,10 +137,14 @@ class Desk:
     # --- between processes ---------------------------------------------------------------------------
 
     async def _pass_on(self, sid: str, order: Order) -> bool:
-        number = uuid.uuid4().hex
         order = replace(order, reason=order.reason[:LONGEST_REASON], summary=order.summary[:LONGEST_SUMMARY])
+        return bool((await self._ask(sid, asdict(order)))["agreed"])
+
+    async def _ask(self, sid: str, what: dict[str, Any]) -> dict[str, Any]:
+        """Have whoever carries a call do something, or say something. Returns their answer."""
+        number = uuid.uuid4().hex
         answer = self._waiting[number] = self._loop.create_future()
-        self._feed.publish(News("order", sid, {"number": number, **asdict(order)}))
+        self._feed.publish(News("order", sid, {"number": number, **what}))
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await answer
@@ -136,7 +163,7 @@ class Desk:
         if news.kind == "done":
             answer = self._waiting.get(number)
             if answer is not None and not answer.done():
-                answer.set_result(bool(news.data["agreed"]))
+                answer.set_result(news.data)
         elif self._switchboard.talks_here(news.sid):
             task = asyncio.create_task(self._serve(news))
             self._tasks.add(task)
@@ -146,6 +173,8 @@ class Desk:
         """Another process's order for a call that we carry."""
         told = dict(news.data)
         number = told.pop("number")
-        session = await self._switchboard.find(news.sid)
-        agreed = session is not None and await self._carry_out(session, Order(**{**told, "by": By(told["by"])}))
-        self._feed.publish(News("done", news.sid, {"number": number, "agreed": agreed}))
+        agreed = True
+        if told["act"] != _WHERE:
+            session = await self._switchboard.find(news.sid)
+            agreed = session is not None and await self._carry_out(session, Order(**{**told, "by": By(told["by"])}))
+        self._feed.publish(News("done", news.sid, {"number": number, "agreed": agreed, "name": self._name}))

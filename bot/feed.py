@@ -36,7 +36,8 @@ GATHER_SECONDS = 0.02
 
 CONNECT_AGAIN_SECONDS = 1.0
 
-Kind = Literal["call", "said", "speaks", "measured", "order", "done", "beat", "switch", "missed"]
+_Happening = Literal["call", "said", "words", "speaks", "measured", "listens", "beat", "switch", "missed"]
+Kind = _Happening | Literal["order", "done", "looks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,11 @@ class News:
     """One piece of news."""
 
     kind: Kind
-    """`call`: something happened to a call. `said`: its transcript has another line. `speaks`: somebody began to speak
-    or fell silent. `measured`: how long the bot took to answer, or the longest silence of a stream. `order`, `done`:
-    for `bot.desk`. `beat`: how a process is. `switch`: a switch was turned. `missed`: there was news that did not
-    come."""
+    """`call`: something happened to a call. `said`: its transcript has another line. `words`: the caller has heard some
+    words of the bot's turn. `speaks`: somebody began to speak or fell silent. `measured`: how long the bot took to
+    answer, or the longest silence of a stream. `listens`: a supervisor began to hear a call, or ceased to. `looks`:
+    somebody looks at a call's page. `order`, `done`: for `bot.desk`. `beat`: how a process is. `switch`: a switch was
+    turned. `missed`: there was news that did not come."""
 
     sid: str = ""
     """Twilio's CallSid, where it is about a call."""

@@ -25,6 +25,7 @@ from bot.metrics import Metrics
 from bot.observers import Observers
 from bot.outbound import Outbound
 from bot.outbox import Outbox
+from bot.prices import Prices
 from bot.reception import Receptions
 from bot.recordings import Recordings
 from bot.reporter import Reporter
@@ -64,6 +65,8 @@ class Line:
     recordings: Recordings
     aside: LoopThread
     """For everything that calls shall not wait for: news, the console's reading and writing of pages."""
+
+    prices: Prices | None
 
     async def converse(self, websocket: WebSocket, start: Start) -> bool:
         """Put the bot on a media stream until the stream ends.
@@ -117,7 +120,7 @@ class Line:
         reception = self.receptions.of(session.call.called)
         try:
             conversation = Conversation(
-                wire,
+                session.tap.on(wire),
                 stream_sid,
                 session,
                 reception=reception,
@@ -181,7 +184,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         on_stream_expected=expect_stream,
         tells=settings.webhook_url is not None,
     )
-    desk = Desk(switchboard, feed)
+    desk = Desk(switchboard, feed, name=reporter.name)
     addresses = Addresses(settings.public_url)
     outbound = Outbound(ledger, switchboard, telephony, addresses, receptions.default.policy)
 
@@ -216,6 +219,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
             archive,
             recordings,
             aside,
+            configuration.prices,
         )
     finally:
         for task in background:

@@ -194,6 +194,7 @@ class TwilioTransport(BaseTransport):
         call_sid: str,
         *,
         hear: Callable[[str], None] | None = None,
+        on_words: Callable[[str], None] = lambda _: None,
         on_end: Callable[[], None],
     ) -> None:
         """Serve an accepted socket whose `start` has been read.
@@ -203,11 +204,12 @@ class TwilioTransport(BaseTransport):
             stream_sid: The stream's SID.
             call_sid: The call's SID.
             hear: Takes the caller's audio as it comes, µ-law in base64; without it, audio becomes frames.
+            on_words: Told the words that the caller has heard, some at a time.
             on_end: Told when the socket has ended.
         """
         super().__init__()
         serializer = TwilioSerializer(stream_sid, call_sid)
-        self._output = TwilioOutput(wire, stream_sid)
+        self._output = TwilioOutput(wire, stream_sid, on_words=on_words)
         self._input = TwilioInput(wire, serializer, self._output, hear=hear, on_end=on_end)
 
     def input(self) -> TwilioInput:

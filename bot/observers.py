@@ -16,8 +16,11 @@ class Observer:
     def stepped(self, before: Call, after: Call, event: Event) -> None:
         """A step of a call was made here, and nowhere else."""
 
-    def said(self, call: Call) -> None:
+    def said(self, call: Call, role: str) -> None:
         """A line was added to the call's transcript."""
+
+    def words(self, call: Call, text: str) -> None:
+        """The caller has heard some words of what the bot is saying."""
 
     def speaks(self, call: Call, who: Speaker, on: bool) -> None:
         """Somebody began to speak, or fell silent."""
@@ -46,10 +49,15 @@ class Observers(Observer):
         for each in self._observers:
             each.stepped(before, after, event)
 
-    def said(self, call: Call) -> None:
+    def said(self, call: Call, role: str) -> None:
         """See `Observer`."""
         for each in self._observers:
-            each.said(call)
+            each.said(call, role)
+
+    def words(self, call: Call, text: str) -> None:
+        """See `Observer`."""
+        for each in self._observers:
+            each.words(call, text)
 
     def speaks(self, call: Call, who: Speaker, on: bool) -> None:
         """See `Observer`."""

@@ -186,6 +186,9 @@ class TargetEntry(Section):
     sms: bool = False
     """Whether whoever is rung gets the address of their page as a text message: who calls, why, what is being said."""
 
+    offered: bool = True
+    """Whether the model is told that there is this target."""
+
     @model_validator(mode="after")
     def _fits_together(self) -> "TargetEntry":
         if self.sms and not any(entry.number for entry in self.numbers):
@@ -214,6 +217,7 @@ class TargetEntry(Section):
             self.closed_line,
             self.next,
             self.sms,
+            self.offered,
         )
 
 
@@ -250,6 +254,20 @@ class LimitsEntry(Section):
 
     bot_tokens: int | None = Field(default=None, ge=1000)
     """How many tokens of the model one stream of a call may use."""
+
+
+class ListenInEntry(Section):
+    """Whether supervisors may hear live calls at the console."""
+
+    allowed: bool = False
+    notice: Annotated[Text, Field(max_length=300)] | None = None
+    """What callers are told of it before anything else, e.g. `This call may be listened to by a colleague.`"""
+
+    @model_validator(mode="after")
+    def _means_something(self) -> "ListenInEntry":
+        if self.notice and not self.allowed:
+            raise refusal("has a `notice` and is not allowed", "add `allowed: true`, or leave `notice` out")
+        return self
 
 
 class Failsafe(StrEnum):
@@ -304,8 +322,22 @@ class PolicyFile(Section):
     outbound: OutboundEntry | None = None
     """Whom the bot may call; without it, nobody."""
 
+    take_over: TargetReference | None = None
+    """The target that is rung when a supervisor takes a call over at the console."""
+
+    listen_in: ListenInEntry = ListenInEntry()
+
     allow: tuple[Annotated[str, BeforeValidator(_as_text)], ...] = ()
     """Numbers that are meant although they look wrong or cost extra."""
+
+    @field_validator("default")
+    @classmethod
+    def _is_offered(cls, key: str, info: ValidationInfo) -> str:
+        entry = info.data.get("targets", {}).get(key)
+        if entry is not None and not entry.offered:
+            remedy = f"leave `offered: false` out of `{key}`, or choose another default"
+            raise refusal(f"is `{key}`, which is not offered to the model", remedy)
+        return key
 
     @field_validator("nobody")
     @classmethod
@@ -334,6 +366,9 @@ class PolicyFile(Section):
             short_seconds=self.short_seconds,
             triggers=self.triggers.triggers(self.default),
             outbound=self.outbound.outbound() if self.outbound else None,
+            take_over=self.take_over,
+            listen_in=self.listen_in.allowed,
+            listen_in_notice=self.listen_in.notice or "",
         )
 
 

@@ -21,6 +21,15 @@ LATELY_SECONDS = 300.0
 """For so long a fault counts as one of these days' troubles."""
 
 
+LOOKING_SECONDS = 3.0
+"""For so long somebody who looks at a call is taken to do so still."""
+
+MOST_LOOKED_AT = 500
+
+LONGEST_WORDS = 1000
+"""Characters of words in one piece of news."""
+
+
 class Reporter(Observer):
     """One per process."""
 
@@ -30,8 +39,14 @@ class Reporter(Observer):
         self._clock = clock
         self._model_faults: deque[float] = deque(maxlen=1000)
         self._twilio_faults: deque[float] = deque(maxlen=1000)
-        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        """What the board calls this process."""
+
         self._since = clock()
+        self._looked_at: dict[str, float] = {}
+        """When somebody said last that they look at a call."""
+
+        feed.subscribe(self._heard)
 
     # --- Observer ------------------------------------------------------------------------------------
 
@@ -50,9 +65,21 @@ class Reporter(Observer):
                 pass
         self._tell(after, event.at)
 
-    def said(self, call: Call) -> None:
+    def said(self, call: Call, role: str) -> None:
         """See `Observer`."""
-        self._feed.publish(News("said", call.sid, call=call))
+        self._feed.publish(News("said", call.sid, {"role": role}, call))
+
+    def words(self, call: Call, text: str) -> None:
+        """See `Observer`. Only while somebody looks: words come every second, of every call."""
+        if self._looked_at.get(call.sid, 0.0) > self._clock() - LOOKING_SECONDS:
+            self._feed.publish(News("words", call.sid, {"text": text[:LONGEST_WORDS]}))
+
+    def _heard(self, news: News) -> None:
+        """News, on the feed's thread: who looks says so again and again."""
+        if news.kind == "looks":
+            self._looked_at[news.sid] = self._clock()
+            if len(self._looked_at) > MOST_LOOKED_AT:
+                del self._looked_at[min(self._looked_at, key=lambda sid: self._looked_at[sid])]
 
     def speaks(self, call: Call, who: Speaker, on: bool) -> None:
         """See `Observer`."""
@@ -90,7 +117,7 @@ class Reporter(Observer):
         """Say once how the process is, or that it is ending."""
         now = self._clock()
         told = {
-            "name": self._name,
+            "name": self.name,
             "since": self._since,
             "at": now,
             "gone": gone,

@@ -142,6 +142,9 @@ class Target:
     sms: bool = False
     """Whether whoever is rung gets the address of their page as a text message."""
 
+    offered: bool = True
+    """Whether the model is told that there is this target."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stop:
@@ -296,6 +299,15 @@ class Policy:
 
     outbound: Outbound | None = None
     """Whom the bot may call; None for nobody."""
+
+    take_over: str | None = None
+    """The target that is rung when a supervisor takes a call over. None: nobody can."""
+
+    listen_in: bool = False
+    """Whether supervisors may hear live calls."""
+
+    listen_in_notice: str = ""
+    """What callers are told of that before anything else; empty for nothing."""
 
 
 def resolve(policy: Policy, key: str) -> Target:

@@ -52,8 +52,10 @@ from bot.orders import Calling, Orders
 from bot.routing import Policy
 from bot.speaking import Speaker, Speaking, Spoke
 from bot.steps import Steps
+from bot.tap import Tap
 from bot.telephony import Telephony
 from bot.timers import Timers
+from pipelines.usage import Usage
 
 CLOSE_SECONDS = 2.0
 """How long what is being written may take when the process ends."""
@@ -136,6 +138,9 @@ class Session:
         )
         self.messages: list[Any] = []
         """The conversation so far, with which the next pipeline of this call starts."""
+
+        self.tap = Tap()
+        """Where supervisors listen in."""
 
         self._policy = policy
         self._ledger = ledger
@@ -234,9 +239,13 @@ class Session:
 
         async def keep() -> None:
             await self._record(lambda: self._ledger.add_line(self.sid, leg, role, text, at))
-            self._observer.said(self.call)
+            self._observer.said(self.call, role)
 
         self._spawn(keep())
+
+    def words_heard(self, text: str) -> None:
+        """The caller has heard some more words of the bot's turn, which is no line of the transcript yet."""
+        self._observer.words(self.call, text)
 
     def speaks(self, who: Speaker, on: bool) -> None:
         """Somebody begins to speak on the media stream, or falls silent."""
@@ -249,23 +258,27 @@ class Session:
             self._note_speech(spoke)
         self._observer.speaks(self.call, who, on)
 
-    def stream_over(self, tokens: int) -> None:
-        """The pipeline of a leg is over; so many tokens of the model were used on it."""
+    def stream_over(self, usage: Usage) -> None:
+        """The pipeline of a leg is over; so many tokens were used on it."""
         now = self.now()
         for spoke in self._speaking.close(now):
             self._note_speech(spoke)
             self._observer.speaks(self.call, spoke.who, False)
         silence = self._speaking.longest_silence
         self._observer.silent(self.call, silence)
-        self._note(now, "StreamMeasured", {"tokens": tokens, "longest_silence_ms": round(silence * 1000)})
+        facts = {"tokens": usage.total, "usage": usage.facts(), "longest_silence_ms": round(silence * 1000)}
+        self._note(now, "StreamMeasured", facts)
 
     def _note_speech(self, spoke: Spoke) -> None:
         self._note(spoke.until, "Spoke", spoke.facts())
 
     def _note(self, at: float, what: str, facts: dict[str, Any]) -> None:
+        self._spawn(self.note(at, what, facts))
+
+    async def note(self, at: float, what: str, facts: dict[str, Any]) -> None:
         """Journal something that is no event of the law's."""
         entry = Entry(at, what, facts, self.call.phase, False)
-        self._spawn(self._record(lambda: self._ledger.note(self.sid, entry)))
+        await self._record(lambda: self._ledger.note(self.sid, entry))
 
     def _note_text(self, facts: dict[str, Any]) -> None:
         self._note(self.now(), "PersonTexted", facts)

@@ -25,6 +25,7 @@ from bot.environment import Environment, read_environment
 from bot.logs import LogFormat
 from bot.numbers_file import read_numbers
 from bot.policy_file import load_policy
+from bot.prices import Prices, read_prices
 from bot.routing import Policy
 from bot.tools import CHANGE, END_CALL, HAND_OFF, TAKE_MESSAGE
 from pipelines.config import PipelineConfig
@@ -205,6 +206,9 @@ class Settings(BaseModel):
     database_url: Annotated[str, AfterValidator(_database)] = "sqlite+aiosqlite:///putthrough.db"
     """The record of the calls, as SQLAlchemy writes a database: SQLite's file, or PostgreSQL for several processes."""
 
+    prices: Path | None = None
+    """A file that says what tokens cost, so that a call's page can. Without it, it shows tokens alone."""
+
     spool: Annotated[Path | None, AfterValidator(_spool)] = None
     """The folder where the record waits while the database is away: by default beside the file of SQLite, else
     `./spool`. It has to outlive a restart."""
@@ -296,6 +300,9 @@ class Configuration:
     environ: Mapping[str, str] = field(repr=False)
     """Every variable, for the services of pipelines, whose keys have names of their own."""
 
+    prices: Prices | None = None
+    """What tokens cost; None where nobody has said."""
+
     @property
     def policy(self) -> Policy:
         """The rules for every number that has none of its own."""
@@ -351,11 +358,13 @@ def load_all(environ: Mapping[str, str] | None = None, env_file: str | Path | No
     if path := values.get("NUMBERS"):
         for number, choice in (_gather(problems, lambda: read_numbers(Path(path), values)) or {}).items():
             numbers[number] = answering(choice.policy or policy_path, choice.pipeline or pipeline_name)
+    prices_path = values.get("PRICES")
+    prices = _gather(problems, lambda: read_prices(Path(prices_path), values)) if prices_path else None
     others = {number: found for number, found in numbers.items() if found is not None}
     if settings is None or first is None or problems:
         told = dict.fromkeys(problems)  # a file that several numbers name is read for each of them
         raise ConfigurationError(sorted(told, key=lambda problem: problem.where != "environment"))
-    return Configuration(settings, first, others, values)
+    return Configuration(settings, first, others, values, prices)
 
 
 def _unknown_targets(policy: Policy, pipelines: Sequence[PipelineConfig]) -> Iterator[Problem]:

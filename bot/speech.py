@@ -10,6 +10,7 @@ import audioop
 import json
 from base64 import b64encode
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipecat.audio.utils import create_stream_resampler
@@ -83,16 +84,18 @@ def mark_behind_audio(name: str) -> OutputTransportMessageFrame:
 class TwilioOutput(FrameProcessor):
     """Sends audio as it comes, and lets everything behind it go on as it is heard. A `pipelines.Earpiece`."""
 
-    def __init__(self, wire: Wire, stream_sid: str) -> None:
+    def __init__(self, wire: Wire, stream_sid: str, *, on_words: Callable[[str], None] = lambda _: None) -> None:
         """Send to a socket whose `start` has been read.
 
         Args:
             wire: The socket.
             stream_sid: The stream's SID.
+            on_words: Told the words that the caller has heard, some at a time.
         """
         super().__init__(name="TwilioOutput")
         self._wire = wire
         self._stream_sid = stream_sid
+        self._on_words = on_words
         self._playout = Playout(asyncio.get_running_loop().time)
         self._resampler = create_stream_resampler(clear_after_secs=None)
         self._held: deque[_Held] = deque()
@@ -275,6 +278,7 @@ class TwilioOutput(FrameProcessor):
                     frame = TTSTextFrame(text, TextType.SENTENCE)
                     frame.includes_inter_frame_spaces = True
                     await self.push_frame(frame)
+                    self._on_words(text)
             if not over or len(self._utterances) == 1:
                 return
             self._utterances.popleft()

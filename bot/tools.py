@@ -42,8 +42,9 @@ def _described(target: Target) -> str:
 
 def call_tools(policy: Policy) -> list[FunctionSchema]:
     """The tools, with the policy's targets as the only destinations there are."""
-    destinations = "; ".join(_described(target) for target in policy.targets.values())
-    people = [person for target in policy.targets.values() for person in target.endpoints]
+    targets = [target for target in policy.targets.values() if target.offered]
+    destinations = "; ".join(_described(target) for target in targets)
+    people = [person for target in targets for person in target.endpoints]
     languages = sorted({language for person in people for language in person.languages})
     skills = sorted({skill for person in people for skill in person.skills})
     wanted: dict[str, Any] = {}
@@ -61,12 +62,12 @@ def call_tools(policy: Policy) -> list[FunctionSchema]:
             description=(
                 "Put the caller through to a person. Say one short goodbye sentence first, in the same "
                 "answer, then call this. Call it once; the call leaves you when the sentence has been heard."
-                f"{_STAYING if any(t.mode is Mode.ATTENDED for t in policy.targets.values()) else ''}"
+                f"{_STAYING if any(t.mode is Mode.ATTENDED for t in targets) else ''}"
             ),
             properties={
                 "target": {
                     "type": "string",
-                    "enum": list(policy.targets),
+                    "enum": [target.key for target in targets],
                     "description": f"Where to. {destinations}",
                 },
                 "reason": {"type": "string", "description": "Why the caller wants a person, in a few words."},

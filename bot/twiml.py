@@ -133,6 +133,8 @@ def _connect_bot(leg: int, call: Call, policy: Policy, at: Addresses, token: str
     stream.parameter(name="token", value=token)
     if 0 < len(at.state) <= PARAMETER_LIMIT:
         stream.parameter(name="state", value=at.state)
+    if leg == 1 and policy.listen_in and policy.listen_in_notice:
+        response.say(speakable(policy.listen_in_notice))
     connect = Connect()
     connect.append(stream)
     response.append(connect)

@@ -100,7 +100,7 @@ class ModelWatch:
             elif not filled and not self._lost:
                 filled = True
                 self._fill()
-            if self._most_tokens is not None and self._leg.tokens_used > self._most_tokens:
+            if self._most_tokens is not None and self._leg.usage.total > self._most_tokens:
                 self._most_tokens = None  # told once
                 self._session.post(LimitReached(at=self._session.now(), what="tokens"))
             self._leg.want_sign()

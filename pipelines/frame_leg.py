@@ -36,6 +36,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipelines.config import PipelineConfig
 from pipelines.legs import FIRST_SIGN_SECONDS, PROGRESS_SECONDS, Earpiece
 from pipelines.services import delta
+from pipelines.usage import Usage
 
 
 class Tap(FrameProcessor):
@@ -92,7 +93,7 @@ class FrameLeg:
         self.unspoken = ""
         """See `Leg`."""
 
-        self.tokens_used = 0
+        self.usage = Usage()
         """See `Leg`."""
 
     # --- Leg ---------------------------------------------------------------------------------------
@@ -218,8 +219,9 @@ class FrameLeg:
             case LLMFullResponseEndFrame():
                 self._nothing_is_due()
             case MetricsFrame():
-                used = [data.value.total_tokens for data in frame.data if isinstance(data, LLMUsageMetricsData)]
-                self.tokens_used += sum(used)
+                for data in frame.data:
+                    if isinstance(data, LLMUsageMetricsData):
+                        self.usage.add_metrics(data.model or data.processor, data.value)
             case TTSTextFrame():
                 if not self._announces:
                     self._say(frame.text, spaced=frame.includes_inter_frame_spaces)

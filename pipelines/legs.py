@@ -7,6 +7,7 @@ from pipecat.processors.aggregators.llm_response_universal import LLMUserAggrega
 from pipecat.processors.frame_processor import FrameProcessor
 
 from pipelines.config import PipelineConfig
+from pipelines.usage import Usage
 
 FIRST_SIGN_SECONDS = 4.0
 """How long nothing at all may come when an answer is due."""
@@ -106,8 +107,8 @@ class Leg(Protocol):
         """Ask a model of which nothing comes, while nothing is due, whether it lives. To be called now and then."""
 
     @property
-    def tokens_used(self) -> int:
-        """How many tokens the conversation has used, of all kinds together."""
+    def usage(self) -> Usage:
+        """How many tokens the conversation has used."""
         ...
 
     @property

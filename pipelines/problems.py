@@ -94,7 +94,7 @@ def explain(error: ErrorDetails, schema: Mapping[str, Any], path: tuple[str | in
 
     Args:
         error: The error.
-        schema: The JSON schema of the model that refused; a number with one bound has both.
+        schema: The JSON schema of the model that refused.
         path: The error's keys and list positions as the author wrote them.
 
     Returns:
@@ -123,8 +123,9 @@ def explain(error: ErrorDetails, schema: Mapping[str, Any], path: tuple[str | in
             choices = place.get("discriminator", {}).get("mapping", ())
             return f"`{_dotted((*path, 'type'))}` is missing", f"choose from {listed(choices)}"
         case "greater_than_equal" | "less_than_equal":
-            remedy = f"use a number from {place['minimum']} to {place['maximum']}"
-            return f"{name} is {given}", remedy
+            least, most = place.get("minimum", ctx.get("ge")), place.get("maximum", ctx.get("le"))
+            bounds = f"a number from {least} to {most}" if None not in (least, most) else f"{least} or more"
+            return f"{name} is {given}", f"use {bounds if least is not None else f'{most} or less'}"
         case "string_too_short" | "too_short":
             remedy = f"write what belongs here: {_described(place, 'at least something')}"
             return f"{name} is empty", remedy

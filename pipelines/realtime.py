@@ -38,6 +38,7 @@ from pipelines.realtime_config import RealtimeConfig
 from pipelines.session_properties import session_properties
 from pipelines.sign_of_life import SignOfLife
 from pipelines.turns import turns_of_the_model
+from pipelines.usage import Usage
 
 HEARD_TOLERANCE_MS = 20
 """An item of which at most this much is missing was heard to its end: filters and chunks round."""
@@ -90,7 +91,7 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         """Since when an answer is due and nothing has come. Seconds, monotonic."""
 
         self._sign = SignOfLife()
-        self.tokens_used = 0
+        self.usage = Usage()
         """See `Leg`."""
 
         self._patience = FIRST_SIGN_SECONDS
@@ -391,7 +392,7 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
 
     def _response_done(self, event: dict[str, Any]) -> bool:
         self._due_since = None
-        self.tokens_used += (event["response"].get("usage") or {}).get("total_tokens") or 0
+        self.usage.add_response(self._config.model, event["response"].get("usage"))
         tail = self._codec.end()
         if self._earpiece is not None and event["response"]["id"] != self._cut_off:
             if tail:

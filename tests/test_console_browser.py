@@ -14,12 +14,15 @@ from playwright.async_api import Browser, Page, expect
 from serving import serving
 
 from sandbox.people import Person
+from sandbox.process import server_process
 from sandbox.stage import OUR_NUMBER, Stage
+from sandbox.voice import speak
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium (Debian: apt-get install chromium)")
 
 CALLER = "+442079460123"
 FRONT_DESK = "+12025550143"
+SUPERVISOR = "+12025550188"
 PASSWORD = "correct horse"
 SOON_MS = 1000
 """Within so long the board shows what has happened."""
@@ -124,6 +127,35 @@ async def test_a_call_is_followed_and_put_through_with_the_keyboard_alone(stage:
         await expect(page.locator("#journal")).to_contain_text("who: Anna")
         await accessible(page)
         assert call.bridged_to == FRONT_DESK
+
+
+async def test_a_supervisor_hears_the_call_in_the_browser_and_takes_it_over(
+    stage: Stage, tmp_path: Path, opened: Browser
+):
+    people = {SUPERVISOR: Person(after=0.4, hangs_up_after=1.0)}
+    async with server_process(stage, tmp_path, CONSOLE_PASSWORD=PASSWORD) as server:
+        async with at_console(opened, server.url) as page:
+            call = await stage.network.call(CALLER, OUR_NUMBER, people=people)
+            await call.until("speech stopped", timeout=20)
+            await page.goto(f"/console/calls/{call.sid}")
+            button = page.get_by_role("button", name="Listen in")
+            await button.focus()
+            await page.keyboard.press("Enter")
+            await expect(page.get_by_role("button", name="Stop listening")).to_be_focused()
+            await expect(page.locator("#listen-words")).to_contain_text("You hear")
+            await page.get_by_text("Every fact and order").click()
+            await expect(page.locator("#journal")).to_contain_text("listening began")
+            await call.say(speak("Where is my order?"))
+            await page.wait_for_selector("#being-said", timeout=15_000)  # before the turn is over
+            await page.wait_for_function("document.querySelector('#listen-level').value > 0.05")
+            await accessible(page)
+
+            await page.get_by_role("button", name="Take over").click()
+            await expect(page.locator("#told")).to_contain_text("Your phone is rung")
+            await expect(page.locator("#phase")).to_have_text("put through", timeout=20_000)
+            await expect(page.locator("#journal")).to_contain_text("listening ended")
+            await expect(page.locator("#attempts")).to_contain_text("a supervisor, to take over")
+            assert call.bridged_to == SUPERVISOR
 
 
 async def test_hanging_up_with_a_goodbye_ends_the_call(stage: Stage, url: str, opened: Browser):

@@ -1,5 +1,6 @@
 """What people do to a live call: a fact of the call, told where its stream is, with the name of who did it."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,17 +20,17 @@ from bot.switchboard import Switchboard
 class Process:
     """One process: its calls and its desk."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, spool: Path) -> None:
         self.ledger = ledger
         self.aside = LoopThread("aside")
         self.feed = Feed(ledger.url, self.aside)
         self.feed.start()
         self.board: Switchboard = switchboard(ledger, ScriptedTelephony())
-        self.desk = Desk(self.board, self.feed)
+        self.desk = Desk(self.board, self.feed, name=f"process {spool.name}")
 
     @classmethod
     async def open(cls, url: str, spool: Path) -> "Process":
-        return cls(await Ledger.open(url, spool))
+        return cls(await Ledger.open(url, spool), spool)
 
     async def close(self) -> None:
         async def nothing() -> None:
@@ -123,6 +124,18 @@ async def test_an_order_is_carried_out_by_the_process_that_has_the_caller(two: t
     assert await here.desk.order(SID, Order("put_through", who="Anna", target="desk"))
     assert orders.told[-1] == "goodbye 1"
     assert not await here.desk.order(SID, Order("put_through", who="Anna", target="desk"))
+
+
+async def test_whoever_carries_a_call_says_so(two: tuple[Process, Process]):
+    here, there = two
+    with pytest.raises(NobodyCarries):
+        await here.desk.whereabouts(SID)
+    await carried(there)
+    name = ""
+    while not name:  # until both listen
+        with contextlib.suppress(NobodyCarries):
+            name = await here.desk.whereabouts(SID)
+    assert (name, await there.desk.whereabouts(SID)) == ("process other", "process other")
 
 
 async def test_an_order_for_a_caller_whose_process_is_gone_is_not_said_to_be_done(two: tuple[Process, Process]):

@@ -7,6 +7,7 @@ import pytest
 
 from bot.policy_file import load_policy
 from bot.routing import BargeIn, Endpoint, Fallback, Mode, Order, Phrase, Policy, Target, Triggers, Voicemail
+from bot.tools import call_tools
 from pipelines.problems import ConfigurationError
 
 ROOT = Path(__file__).parent.parent
@@ -418,6 +419,47 @@ triggers:
         silence_seconds=30,
         silence_target="desk",
     )
+
+
+def test_supervisors_may_be_given_a_phone_and_an_ear(tmp_path):
+    text = SMALLEST.replace(
+        "default:",
+        """\
+  supervisor:
+    description: Whoever is at the console.
+    numbers: ["+442079460102"]
+    offered: false
+take_over: supervisor
+listen_in: {allowed: true, notice: This call may be listened to.}
+default:""",
+    )
+    found = policy(tmp_path, text)
+    assert (found.take_over, found.listen_in) == ("supervisor", True)
+    assert found.listen_in_notice == "This call may be listened to."
+    names = [tool.properties["target"]["enum"] for tool in call_tools(found) if "target" in tool.properties]
+    assert names == [["desk"]]
+    before = policy(tmp_path, SMALLEST)
+    assert (before.take_over, before.listen_in, before.listen_in_notice) == (None, False, "")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what"),
+    [
+        ("take_over: nobody", "is `nobody`, but there is no such target"),
+        ("listen_in: {notice: We listen.}", "has a `notice` and is not allowed"),
+        ("listen_in: {alowed: true}", "alowed"),
+    ],
+)
+def test_a_mistake_in_what_supervisors_may_is_told(tmp_path, wrong: str, what: str):
+    with pytest.raises(ConfigurationError) as caught:
+        policy(tmp_path, f"{SMALLEST}{wrong}\n")
+    assert what in caught.value.problems[0].what
+
+
+def test_the_default_target_is_one_that_the_model_is_told_of(tmp_path):
+    with pytest.raises(ConfigurationError) as caught:
+        policy(tmp_path, SMALLEST.replace("    numbers:", "    offered: false\n    numbers:"))
+    assert "is `desk`, which is not offered to the model" in caught.value.problems[0].what
 
 
 @pytest.mark.parametrize(

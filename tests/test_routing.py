@@ -98,6 +98,12 @@ def test_whoever_must_take_a_caller_takes_them_at_any_hour():
     assert story.call.handoffs[-1].by is By.WATCH
 
 
+def test_a_supervisor_who_takes_over_is_there_whatever_the_hour():
+    story = Story(CLOSED).with_bot().happens(ev.HandoffRequested, target="a", by=By.TAKE_OVER, who="Anna")
+    assert story.call.phase is Phase.LEAVING
+    assert story.happens(ev.GoodbyeHeard, handoff=1).documents == [ev.DialPerson(1)]
+
+
 def test_the_hour_at_which_a_hand_off_was_asked_for_counts():
     policy = with_targets(a=Target("a", "", people("x", "y"), hours=Until(1003.5)))
     story = Story(policy).with_bot().asks("a")

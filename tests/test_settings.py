@@ -31,6 +31,7 @@ VARIABLES = {
     "PIPELINE",
     "HANDOFF_POLICY",
     "NUMBERS",
+    "PRICES",
     "DATABASE_URL",
     "SPOOL",
     "CONSOLE_PASSWORD",
@@ -69,6 +70,22 @@ def test_the_variables_are_these():
 def test_the_example_environment_names_every_variable():
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     assert set(re.findall(r"^#? ?([A-Z][A-Z_]+)=", text, re.MULTILINE)) == VARIABLES
+
+
+def test_a_number_below_its_only_bound_is_told():
+    [problem] = problems({**NEEDED, "MAX_CALLS": "0"})
+    assert (problem.what, problem.remedy) == ("`MAX_CALLS` is 0", "use 1 or more")
+
+
+def test_prices_are_read_with_everything_else(tmp_path):
+    path = tmp_path / "prices.yaml"
+    path.write_text("currency: EUR\nmodels: {speech: {audio_output: 3}}\n")
+    found = load_all({**NEEDED, "PRICES": str(path)}, None).prices
+    assert found is not None
+    assert (found.currency, found.cost({"speech": {"audio_output": 500_000}})[0]) == ("EUR", 1.5)
+    assert load_all(NEEDED, None).prices is None
+    with pytest.raises(ConfigurationError, match="PRICES"):
+        load_all({**NEEDED, "PRICES": str(tmp_path / "none.yaml")}, None)
 
 
 def test_all_that_is_missing_is_told_at_once():

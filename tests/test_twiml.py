@@ -42,6 +42,15 @@ def test_the_opening_document_opens_the_stream_with_its_token():
     assert parameters == {"token": "t0k3n"}
 
 
+def test_callers_are_told_once_that_somebody_may_listen_and_only_where_somebody_may():
+    notice = "Tom & Ann may listen."
+    listening = dataclasses.replace(POLICY, listen_in=True, listen_in_notice=notice)
+    first = list(xml(ev.ConnectBot(1), Story(listening).call, listening))
+    assert [first[0].tag, first[0].text, first[1].tag] == ["Say", notice, "Connect"]
+    for policy, leg in ((listening, 2), (dataclasses.replace(listening, listen_in=False), 1), (POLICY, 1)):
+        assert xml(ev.ConnectBot(leg), Story(policy).call, policy)[0].tag == "Connect"
+
+
 def test_a_vanished_server_means_a_person_and_then_the_recorder():
     document = xml(ev.ConnectBot(1), Story().call)
     connect, dial, say, record, hang_up = list(document)

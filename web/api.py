@@ -18,6 +18,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Security
 from fastapi.security.http import HTTPAuthorizationCredentials, HTTPBase
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from starlette.requests import HTTPConnection
 
 from bot.call import By, Direction, End, Message, Outcome, Phase, Rung
 from bot.ledger import Ledger, LedgerError, Role
@@ -201,7 +202,7 @@ def _given_password(given: HTTPAuthorizationCredentials | None) -> bytes:
         return b""
 
 
-def is_local(request: Request) -> bool:
+def is_local(request: HTTPConnection) -> bool:
     """Whether the request was made on this machine.
 
     A tunnel or a proxy on this machine connects from loopback too, and so does the browser of somebody who was lured to

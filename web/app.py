@@ -14,6 +14,7 @@ from web.console.acts import acts, note_switch
 from web.console.console import Console
 from web.console.gate import Elsewhere, Gate, Refused, turned_away
 from web.console.headers import ConsoleHeaders
+from web.console.listen import listening
 from web.console.routes import pages
 from web.metrics import metrics_page
 from web.outage import outage_switch
@@ -79,3 +80,4 @@ def _mount_console(app: FastAPI, line: Line) -> None:
     app.mount("/console/static", StaticFiles(directory=_STATIC), name="static")
     app.include_router(pages(line, console, gate))
     app.include_router(acts(line, gate))
+    app.include_router(listening(line, gate))

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from fastapi import Request
 from pydantic import SecretStr
+from starlette.requests import HTTPConnection
 
 from bot.tokens import Seal
 
@@ -155,8 +155,8 @@ class TooManyTries(Exception):
     """Too many wrong passwords from one address."""
 
 
-def comes_from_here(request: Request) -> bool:
-    """Whether a request that changes something was made by a page of this very host.
+def comes_from_here(request: HTTPConnection) -> bool:
+    """Whether a request that changes something, or opens a socket, was made by a page of this very host.
 
     Browsers say so with every such request (Fetch: `Origin`; Fetch Metadata: `Sec-Fetch-Site`). A client that says
     nothing is no browser, and carries no cookie that it did not mean to.

@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse
 from loguru import logger
 
 from bot.archive import CONSOLE
+from bot.call import By
 from bot.desk import LONGEST_HINT, LONGEST_REASON, NobodyCarries, Order
 from bot.feed import News
 from bot.ledger import Entry, LedgerError
@@ -63,6 +64,18 @@ def acts(line: Line, gate: Gate) -> APIRouter:
         reason = _text(form.get("reason", ""), LONGEST_REASON) or f"{visitor.name} at the console"
         order = Order("put_through", who=visitor.name, target=target, reason=reason)
         return await give(request, sid, order, "put-through")
+
+    @router.post("/calls/{sid}/take-over")
+    async def take_over(request: Request, sid: CallSid, acting: Acting = whoever_may) -> Response:
+        visitor, _ = acting
+        session = await line.switchboard.find(sid)
+        if session is None:
+            raise Refused(404, "No such call", f"There is no live call {sid}.")
+        target = line.receptions.of(session.call.called).policy.take_over
+        if target is None:
+            raise Refused(422, "Nobody to ring", "Name the target that is rung as `take_over` in the hand-off policy.")
+        order = Order("put_through", By.TAKE_OVER, visitor.name, target, reason=f"{visitor.name} takes the call over")
+        return await give(request, sid, order, "take-over")
 
     @router.post("/calls/{sid}/hint")
     async def hint(request: Request, sid: CallSid, acting: Acting = whoever_may) -> Response:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from bot.archive import Archive
-from bot.call import Call, Phase
+from bot.call import BOT_PHASES, Call, Phase
 from bot.feed import News
 from bot.record import Line, Record, Stored
 from web.console.access import Role
@@ -27,6 +27,7 @@ class CallPage(Page):
         render: Render,
         *,
         known: Callable[[str], Call | None],
+        look: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Nothing is read before somebody looks.
@@ -36,6 +37,7 @@ class CallPage(Page):
             archive: The record.
             render: Makes HTML.
             known: The call as this process knows it, for when the record is away.
+            look: Says to whoever carries the call that somebody looks at it.
             clock: Unix seconds.
         """
         super().__init__()
@@ -43,9 +45,13 @@ class CallPage(Page):
         self._archive = archive
         self._render = render
         self._known = known
+        self._look = look
         self._clock = clock
         self._record: Record | None = None
         self._speaks = ""
+        self._words = ""
+        """What the caller has heard of the turn that the bot is at."""
+
         self._fresh = False
         """The record is as it was read last."""
 
@@ -69,12 +75,23 @@ class CallPage(Page):
 
     def heard(self, news: News) -> None:
         """A piece of news about this call, or of news that was missed."""
-        if news.kind == "speaks":
-            who = news.data["who"]
-            if news.data["on"]:
-                self._speaks = who
-            elif self._speaks == who:
+        match news.kind:
+            case "looks":
+                return
+            case "words":
+                self._words += news.data["text"]
+                self.changed()
+                return
+            case "speaks" if news.data["on"]:
+                self._speaks = news.data["who"]
+            case "speaks" if self._speaks == news.data["who"]:
                 self._speaks = ""
+            case "said" if news.data.get("role") == "bot":
+                self._words = ""
+            case "missed":
+                self._words = ""
+            case _:
+                pass
         self._fresh = False
         self.changed()
 
@@ -97,12 +114,14 @@ class CallPage(Page):
     async def open(self, watcher: Watcher) -> None:
         """See `Page`. While somebody looks at a call that goes on, its lanes grow."""
         await super().open(watcher)
+        self._look()
         if self._ticking is None or self._ticking.done():
             self._ticking = asyncio.create_task(self._tick())
 
     async def _tick(self) -> None:
         while self.watched and self.call is not None and self.call.phase is not Phase.ENDED:
             await asyncio.sleep(TICK_SECONDS)
+            self._look()
             self.changed()
 
     def pieces(self, role: Role) -> Pieces:
@@ -118,16 +137,22 @@ class CallPage(Page):
             "lanes": Piece(self._render("lanes", lanes=draw(record, now), live=call.phase is not Phase.ENDED)),
             "attempts": Piece(self._render("attempts", call=call, role=role)),
             "numbers": Piece(self._render("numbers", record=record, role=role)),
-            "unsaid": Piece(self._render("unsaid", count=len(record.transcript))),
+            "unsaid": Piece(self._render("unsaid", count=len(record.transcript) + bool(self._words))),
             **{
                 key: Piece(self._once("line", key, role, line=line), "transcript")
                 for key, line in _keyed(record.transcript).items()
             },
+            **self._being_said(call, role),
             **{
                 f"entry-{n}": Piece(self._once("entry", f"entry-{n}", role, entry=each), "journal")
                 for n, each in enumerate(record.journal)
             },
         }
+
+    def _being_said(self, call: Call, role: Role) -> Pieces:
+        """The turn that the bot is at, behind the lines."""
+        words = self._words.strip() if call.phase in BOT_PHASES else ""
+        return {"being-said": Piece(self._render("being_said", text=words, role=role), "transcript")} if words else {}
 
     def _once(self, name: str, key: str, role: Role, **what: object) -> str:
         """Render what does not change any more."""

@@ -30,7 +30,7 @@ class Console:
         self._aside: LoopThread = line.aside
         self._feed: Feed = line.feed
         receptions = line.receptions
-        self._renderer = Renderer(lambda called: receptions.of(called).policy)
+        self._renderer = Renderer(lambda called: receptions.of(called).policy, line.prices)
         self._known: dict[str, Call] = {}
         self._board = Board(
             self._archive,
@@ -125,7 +125,13 @@ class Console:
         if page is None:
             if len(self._calls) >= FORGET_PAGES:
                 self._calls = {known: each for known, each in self._calls.items() if each.watched}
-            page = CallPage(sid, self._archive, self._renderer.piece, known=lambda sid: self._known.get(sid))
+            page = CallPage(
+                sid,
+                self._archive,
+                self._renderer.piece,
+                known=lambda sid: self._known.get(sid),
+                look=lambda: self._feed.publish(News("looks", sid)),
+            )
             self._calls = {**self._calls, sid: page}
         return page
 

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, quote
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.requests import HTTPConnection
 
 from web.api import is_local
 from web.console.access import COOKIE, SESSION_SECONDS, Access, Role, Visitor, comes_from_here
@@ -46,6 +47,9 @@ class Gate:
             Refused: The console is not open to them.
             Elsewhere: They are to log in.
         """
+        return self._known(request)
+
+    def _known(self, request: HTTPConnection) -> Visitor:
         self.check_machine(request)
         visitor = self.access.known(request.cookies.get(COOKIE))
         if visitor is None and self.access.open_here:
@@ -55,7 +59,21 @@ class Gate:
             raise Elsewhere(f"/console/login?next={quote(target, safe='')}")
         return visitor
 
-    def check_machine(self, request: Request) -> None:
+    def at_socket(self, socket: HTTPConnection) -> Visitor:
+        """Who opens a socket from a page of ours. A browser lets any site try, and sends our cookie along.
+
+        Raises:
+            Refused: They may not, or another site has tried.
+            Elsewhere: They are to log in.
+        """
+        if not comes_from_here(socket):
+            raise Refused(403, "Not from that page", "This socket was opened by another site.")
+        visitor = self._known(socket)
+        if not visitor.may_act:
+            raise Refused(403, "Viewers do not listen", "Log in with the supervisors' password to hear calls.")
+        return visitor
+
+    def check_machine(self, request: HTTPConnection) -> None:
         """Without a password, only this machine gets in."""
         if self.access.open_here and not is_local(request):
             words = "Set CONSOLE_PASSWORD to open the console to other machines than this one."

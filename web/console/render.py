@@ -1,13 +1,15 @@
 """Facts as HTML. Everything is escaped; what is marked as safe was made here, of parts that were escaped."""
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bot.call import Phase
+from bot.prices import Prices
 from bot.record import Record
 from bot.routing import Policy, Target
 from web.console import words
@@ -22,9 +24,15 @@ _LONGEST_FACT = 2000
 class Renderer:
     """The console's templates. Used on one thread."""
 
-    def __init__(self, policy_of: Callable[[str], Policy]) -> None:
-        """Args: policy_of: the rules for a number of ours, whose targets can be chosen."""
+    def __init__(self, policy_of: Callable[[str], Policy], prices: Prices | None = None) -> None:
+        """Make HTML.
+
+        Args:
+            policy_of: The rules for a number of ours, whose targets can be chosen.
+            prices: What tokens cost, where the operator has said.
+        """
         self._policy_of = policy_of
+        self._prices = prices
         self._environment = Environment(
             loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
@@ -58,9 +66,11 @@ class Renderer:
                     "targets": policy.targets,
                     "default": policy.default,
                     "possible": what["call"].phase is Phase.BOT,
+                    "take_over": policy.take_over,
+                    "listen_in": policy.listen_in,
                 }
             case "numbers":
-                what = {"measures": _measures(what["record"])}
+                what = {"measures": _measures(what["record"], self._prices)}
             case _:
                 pass
         return str(getattr(self._pieces, name)(**what))
@@ -94,17 +104,32 @@ def _hours(target: Target, now: float) -> str:
     return f"closed, opens {again}" if again else "closed"
 
 
-def _measures(record: Record) -> list[tuple[str, str]]:
+def _measures(record: Record, prices: Prices | None) -> list[tuple[str, str]]:
     """What was measured on a call, in words."""
     call = record.stored.call
     responses = [e.data["response_ms"] / 1000 for e in record.journal if "response_ms" in e.data]
     over = [entry.data for entry in record.journal if entry.event == "StreamMeasured"]
     tokens = sum(int(data["tokens"]) for data in over)
+    used: dict[str, Counter[str]] = {}
+    for model, counts in (pair for data in over for pair in data.get("usage", {}).items()):
+        used.setdefault(model, Counter()).update(counts)
     silences = [data["longest_silence_ms"] / 1000 for data in over]
     return [
         ("Bot answers in (median)", words.duration(percentile(responses, 50))),
         ("Bot answers in (slowest)", words.duration(max(responses, default=None))),
         ("Longest silence", words.duration(max(silences, default=None))),
-        ("Tokens of the model", f"{tokens:,}" if over else "–"),
         ("Streams to the bot", str(call.leg)),
+        ("Tokens of the model", f"{tokens:,}" if over else "–"),
+        *(
+            (model, ", ".join(f"{n:,} {kind.replace('_', ' ')}" for kind, n in each.items()))
+            for model, each in used.items()
+        ),
+        *([("Cost of these tokens", _cost(prices, used))] if prices and over else []),
     ]
+
+
+def _cost(prices: Prices, used: Mapping[str, Mapping[str, int]]) -> str:
+    """What the tokens of a call cost, in words."""
+    together, unpriced = prices.cost(used)
+    without = f", without {', '.join(unpriced)}: no price" if unpriced else ""
+    return f"{together:.4f} {prices.currency}{without}"

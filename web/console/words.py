@@ -20,11 +20,13 @@ _KNOWN = {
     "closing": "hanging up",
     "failsafe": "failsafe rings",
     "new_session": "new model session",
+    "take_over": "a supervisor, to take over",
 }
 """Where the name alone is not what a supervisor would say."""
 
 TOLD = {
     "put-through": "The bot says goodbye and puts the caller through.",
+    "take-over": "Your phone is rung, and the caller is put through to it.",
     "hint": "The bot has been told.",
     "hang-up": "The bot says goodbye and hangs up.",
     "outage-on": "The outage switch is on: every new call goes straight to a person.",

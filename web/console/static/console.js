@@ -25,6 +25,7 @@ function replace(id, html) {
     const twin = fresh.querySelector(`[data-key="${details.dataset.key}"]`);
     if (twin) twin.open = details.open;
   }
+  for (const kept of old.querySelectorAll("[data-keep]")) fresh.querySelector(`#${kept.id}`)?.replaceWith(kept);
   const scrolled = [...old.querySelectorAll("[data-stick]")].map((s) => [s.scrollLeft, s.scrollLeft + s.clientWidth >= s.scrollWidth - 4]);
   old.replaceWith(fresh);
   [...fresh.querySelectorAll("[data-stick]")].forEach((s, n) => {
