@@ -8,14 +8,22 @@ from dataclasses import replace
 
 from bot import briefing
 from bot.call import Attempt, Call, Outcome, Phase, change_attempt, close_attempt, open_attempt, waiting_person
-from bot.events import (
-    Bridged,
+from bot.effects import (
     BringPerson,
     CallPerson,
     Effect,
+    ListenAgain,
+    ReleasePerson,
+    SayGoodbye,
+    StartTimer,
+    Step,
+    TellBot,
+    Timer,
+)
+from bot.events import (
+    Bridged,
     Event,
     Failure,
-    ListenAgain,
     PersonAccepted,
     PersonAnswered,
     PersonCalled,
@@ -23,12 +31,6 @@ from bot.events import (
     PersonLegEnded,
     PersonNotCalled,
     PersonRinging,
-    ReleasePerson,
-    SayGoodbye,
-    StartTimer,
-    Step,
-    TellBot,
-    Timer,
     TimerFired,
 )
 from bot.routing import Mode, Policy, resolve

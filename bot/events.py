@@ -1,39 +1,13 @@
 """What can happen to a call: facts, named in the past tense; each carries the time at which it became known.
 
-What can be ordered for a call stands in `bot/effects.py`; whoever knows events finds it here too.
+What can be ordered for a call stands in `bot/effects.py`.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.call import By, Call
-from bot.effects import (
-    Adjust as Adjust,
-    Advise as Advise,
-    AskTwilio as AskTwilio,
-    BringPerson as BringPerson,
-    CallPerson as CallPerson,
-    ChangeModel as ChangeModel,
-    CloseStream as CloseStream,
-    ConnectBot as ConnectBot,
-    DialPerson as DialPerson,
-    Document as Document,
-    Effect as Effect,
-    HangUp as HangUp,
-    LeaveMessage as LeaveMessage,
-    ListenAgain as ListenAgain,
-    MeetPerson as MeetPerson,
-    ReleasePerson as ReleasePerson,
-    RenewModel as RenewModel,
-    SayFarewell as SayFarewell,
-    SayGoodbye as SayGoodbye,
-    StartTimer as StartTimer,
-    Step as Step,
-    TakeMessage as TakeMessage,
-    TellBot as TellBot,
-    TextPerson as TextPerson,
-    Timer as Timer,
-)
+from bot.effects import Timer
 
 
 class Failure(StrEnum):

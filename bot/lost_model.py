@@ -6,17 +6,8 @@ Part of `bot/law.py`, whose rules bind here.
 from dataclasses import replace
 
 from bot.call import By, Call, Phase, Rung, fall
-from bot.events import (
-    ChangeModel,
-    HandoffRequested,
-    ImpossibleEvent,
-    ModelLost,
-    ModelRenewed,
-    RenewModel,
-    StartTimer,
-    Step,
-    Timer,
-)
+from bot.effects import ChangeModel, RenewModel, StartTimer, Step, Timer
+from bot.events import HandoffRequested, ImpossibleEvent, ModelLost, ModelRenewed
 from bot.routing import Policy
 from bot.transfer import agree, redirect
 

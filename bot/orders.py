@@ -6,13 +6,12 @@ from typing import Any, Protocol
 from loguru import logger
 
 from bot.call import Call, Phase
+from bot.effects import Document, HangUp
 from bot.events import (
     CallEnded,
     CallLives,
-    Document,
     Event,
     Failure,
-    HangUp,
     HangUpFailed,
     PersonCalled,
     PersonNotCalled,

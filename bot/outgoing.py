@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from bot.call import Call, Direction, End, Phase, end_call
-from bot.events import CalleeAnswered, CalleeMissed, ConnectBot, LeaveMessage, StartTimer, Step, Timer
+from bot.effects import ConnectBot, LeaveMessage, StartTimer, Step, Timer
+from bot.events import CalleeAnswered, CalleeMissed
 from bot.routing import Policy
 from bot.transfer import CHECK_SECONDS
 

@@ -7,17 +7,8 @@ the document that it holds.
 from dataclasses import replace
 
 from bot.call import By, Call, End, Phase, Rung, end_call, fall
-from bot.events import (
-    ConnectBot,
-    Event,
-    HandoffRequested,
-    HangUp,
-    ImpossibleEvent,
-    RescueAsked,
-    StartTimer,
-    Step,
-    Timer,
-)
+from bot.effects import ConnectBot, HangUp, StartTimer, Step, Timer
+from bot.events import Event, HandoffRequested, ImpossibleEvent, RescueAsked
 from bot.routing import Policy
 from bot.transfer import CHECK_SECONDS, RESCUE_SECONDS, not_reached, redirected, straight_to, to_failsafe, to_somebody
 

@@ -15,7 +15,7 @@ from bot import briefing
 from bot.attended import wait_for
 from bot.call import Call, Phase
 from bot.carried import Carried
-from bot.events import (
+from bot.effects import (
     Adjust,
     Advise,
     AskTwilio,
@@ -27,9 +27,7 @@ from bot.events import (
     DialPerson,
     Document,
     Effect,
-    Event,
     HangUp,
-    ImpossibleEvent,
     LeaveMessage,
     ListenAgain,
     MeetPerson,
@@ -42,8 +40,8 @@ from bot.events import (
     TellBot,
     TextPerson,
     Timer,
-    TimerFired,
 )
+from bot.events import Event, ImpossibleEvent, TimerFired
 from bot.law import standing_document
 from bot.ledger import Entry, Ledger, LedgerError, Role
 from bot.notices import notices

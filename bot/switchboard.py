@@ -10,7 +10,8 @@ from loguru import logger
 from bot.admission import Admission
 from bot.call import BOT_PHASES, Call, Phase
 from bot.carried import Carried
-from bot.events import ConnectBot, Document, Event, HangUp, RescueAsked, StreamStarted
+from bot.effects import ConnectBot, Document, HangUp
+from bot.events import Event, RescueAsked, StreamStarted
 from bot.law import answer, answer_without_bot, standing_document
 from bot.ledger import Entry, Ledger, LedgerError
 from bot.notices import notices

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from bot.events import Timer
+from bot.effects import Timer
 
 
 class Timers:

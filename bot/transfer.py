@@ -25,19 +25,26 @@ from bot.call import (
     over,
     waiting_person,
 )
-from bot.events import (
+from bot.effects import (
     AskTwilio,
     CloseStream,
     ConnectBot,
-    DialEnded,
     DialPerson,
     Effect,
+    HangUp,
+    MeetPerson,
+    StartTimer,
+    Step,
+    TakeMessage,
+    TextPerson,
+    Timer,
+)
+from bot.events import (
+    DialEnded,
     Event,
     Failure,
     HandoffRequested,
-    HangUp,
     ImpossibleEvent,
-    MeetPerson,
     MessageRecorded,
     PersonAccepted,
     PersonAnswered,
@@ -45,11 +52,6 @@ from bot.events import (
     PersonLegEnded,
     RedirectAccepted,
     RedirectFailed,
-    StartTimer,
-    Step,
-    TakeMessage,
-    TextPerson,
-    Timer,
 )
 from bot.routing import Fallback, Mode, Policy, Stop, after_nobody, failsafe_seconds, resolve, route
 

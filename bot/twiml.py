@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 from twilio.twiml.voice_response import Connect, Dial, Gather, Stream, VoiceResponse
 
 from bot.call import Attempt, Call, Direction
-from bot.events import ConnectBot, DialPerson, Document, HangUp, LeaveMessage, MeetPerson, TakeMessage
+from bot.effects import ConnectBot, DialPerson, Document, HangUp, LeaveMessage, MeetPerson, TakeMessage
 from bot.phrases import LANGUAGES
 from bot.routing import OURS, Endpoint, Mode, Policy, Target, failsafe_seconds, resolve, shown_number
 

@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
-from bot import events as ev
+from bot import effects as ef, events as ev
 from bot.call import Call, Phase
-from bot.events import Effect, Event
+from bot.effects import Effect
+from bot.events import Event
 from bot.law import answer, step
 from bot.outgoing import place
 from bot.routing import Endpoint, Mode, Order, Outbound, Phrase, Policy, Target, Triggers, Voicemail
@@ -86,7 +87,7 @@ class Story:
     @property
     def documents(self) -> list[Effect]:
         """The documents among the effects of the last fact."""
-        kinds = (ev.DialPerson, ev.MeetPerson, ev.ConnectBot, ev.TakeMessage, ev.LeaveMessage, ev.HangUp)
+        kinds = (ef.DialPerson, ef.MeetPerson, ef.ConnectBot, ef.TakeMessage, ef.LeaveMessage, ef.HangUp)
         return [effect for effect in self.effects if isinstance(effect, kinds)]
 
     def with_bot(self) -> "Story":
@@ -228,12 +229,12 @@ def samples(at: float = 2000.0) -> dict[str, Event]:
         "message": ev.MessageRecorded(at=at, url="https://api.example/RE1", seconds=9),
         "call ended": ev.CallEnded(at=at),
         "call lives": ev.CallLives(at=at),
-        "goodbye's time is up": ev.TimerFired(at=at, timer=ev.Timer.GOODBYE, number=1),
-        "farewell's time is up": ev.TimerFired(at=at, timer=ev.Timer.FAREWELL, number=1),
-        "renewal's time is up": ev.TimerFired(at=at, timer=ev.Timer.RENEWAL, number=1),
-        "limit's time is up": ev.TimerFired(at=at, timer=ev.Timer.LIMIT, number=1),
-        "redirect's time is up": ev.TimerFired(at=at, timer=ev.Timer.REDIRECT, number=1),
-        "hang-up's time is up": ev.TimerFired(at=at, timer=ev.Timer.HANG_UP, number=1),
-        "person's time is up": ev.TimerFired(at=at, timer=ev.Timer.PERSON, number=1),
-        "check is due": ev.TimerFired(at=at, timer=ev.Timer.CHECK, number=1),
+        "goodbye's time is up": ev.TimerFired(at=at, timer=ef.Timer.GOODBYE, number=1),
+        "farewell's time is up": ev.TimerFired(at=at, timer=ef.Timer.FAREWELL, number=1),
+        "renewal's time is up": ev.TimerFired(at=at, timer=ef.Timer.RENEWAL, number=1),
+        "limit's time is up": ev.TimerFired(at=at, timer=ef.Timer.LIMIT, number=1),
+        "redirect's time is up": ev.TimerFired(at=at, timer=ef.Timer.REDIRECT, number=1),
+        "hang-up's time is up": ev.TimerFired(at=at, timer=ef.Timer.HANG_UP, number=1),
+        "person's time is up": ev.TimerFired(at=at, timer=ef.Timer.PERSON, number=1),
+        "check is due": ev.TimerFired(at=at, timer=ef.Timer.CHECK, number=1),
     }

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 from calls import CALLER, POLICY, SID, US
 from hypothesis import given, settings, strategies as st
 
-from bot import events as ev, twiml
+from bot import effects as ef, events as ev, twiml
 from bot.call import Call
 from bot.effects import Effect
 from bot.events import Event
@@ -53,9 +53,9 @@ def rung(call: Call, effects: tuple[Effect, ...]) -> set[str]:
     found: set[str] = set()
     for effect in effects:
         match effect:
-            case ev.CallPerson(attempt):
+            case ef.CallPerson(attempt):
                 found.add(PEOPLE.order(call, attempt).to.partition("?")[0])
-            case ev.DialPerson() | ev.ConnectBot() | ev.TakeMessage() | ev.HangUp() | ev.MeetPerson():
+            case ef.DialPerson() | ef.ConnectBot() | ef.TakeMessage() | ef.HangUp() | ef.MeetPerson():
                 document = ElementTree.fromstring(twiml.document(effect, call, POLICY, AT, token="t"))
                 assert {noun.tag for dial in document.iter("Dial") for noun in dial} <= {"Number", "Conference"}
                 found |= {noun.text or "" for noun in document.iter("Number")}
@@ -69,7 +69,7 @@ def ring_nobody_else(tool: str, asked: dict[str, object], said: str) -> set[str]
     request = requested(tool, asked, 3.0)
     if request is not None:
         happenings.append(request)
-    happenings.append(ev.TimerFired(at=30.0, timer=ev.Timer.GOODBYE, number=1))
+    happenings.append(ev.TimerFired(at=30.0, timer=ef.Timer.GOODBYE, number=1))
     everybody: set[str] = set()
     for happening in happenings:
         call, effects = step(call, happening, POLICY)

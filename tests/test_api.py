@@ -13,7 +13,8 @@ import pytest
 from fastapi import FastAPI
 
 from bot.call import Attempt, By, Call, End, Handoff, Message, Outcome, Phase
-from bot.events import GoodbyeHeard, Timer, TimerFired
+from bot.effects import Timer
+from bot.events import GoodbyeHeard, TimerFired
 from bot.ledger import Entry, Ledger
 from web.api import calls_api
 

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import pytest
 from calls import POLICY, RESCUED, Story, leg
 
-from bot import events as ev
+from bot import effects as ef, events as ev
 from bot.briefing import for_returning_bot
 from bot.call import By, End, Outcome, Phase
 from bot.law import standing_document
 from bot.routing import allowed_numbers
 
-RELEASED = ev.ReleasePerson(1)
+RELEASED = ef.ReleasePerson(1)
 
 
 def hangs_up(story: Story) -> Story:
@@ -34,7 +34,7 @@ BEHAVIOURS: dict[str, tuple[Callable[[Story, int], object], Outcome]] = {
     "declines": (lambda s, n: s.picked_up(n).happens(ev.PersonDeclined, attempt=n), Outcome.DECLINED),
     "is a machine": (lambda s, n: s.happens(ev.PersonAnswered, attempt=n, machine=True), Outcome.MACHINE),
     "is never heard of again": (
-        lambda s, n: s.happens(ev.TimerFired, timer=ev.Timer.PERSON, number=n),
+        lambda s, n: s.happens(ev.TimerFired, timer=ef.Timer.PERSON, number=n),
         Outcome.NO_ANSWER,
     ),
     "cannot be called": (
@@ -51,13 +51,13 @@ def test_who_does_not_take_the_call_is_followed_by_the_next_while_the_caller_sta
     behave(story, 1)
     assert outcomes(story) == [outcome, None]
     assert story.call.phase is Phase.SEEKING
-    assert ev.CallPerson(2) in story.effects
-    assert any(isinstance(effect, ev.TellBot) for effect in story.effects)
+    assert ef.CallPerson(2) in story.effects
+    assert any(isinstance(effect, ef.TellBot) for effect in story.effects)
     story.called(2)
     behave(story, 2)
     assert outcomes(story) == [outcome, outcome]
     assert story.call.phase is Phase.BOT, "the caller never left the bot"
-    assert any(isinstance(effect, ev.ListenAgain) for effect in story.effects)
+    assert any(isinstance(effect, ef.ListenAgain) for effect in story.effects)
     assert story.documents == []
     assert story.call.stream_open
 
@@ -69,7 +69,7 @@ def test_a_caller_who_leaves_is_nobody_s_ringing_phone(name: str):
     behave(story, 1)
     hangs_up(story.called(2))
     assert outcomes(story) == [outcome, Outcome.CALLER_GONE]
-    assert story.effects == (ev.ReleasePerson(2),)
+    assert story.effects == (ef.ReleasePerson(2),)
     assert story.call.end is End.CALLER_HUNG_UP
 
 
@@ -86,16 +86,16 @@ def test_what_a_person_does_after_the_caller_has_gone_changes_nothing(name: str)
 def test_who_takes_the_call_gets_the_caller_when_the_last_sentence_was_heard():
     story = Story().seeking().accepts(1)
     assert story.call.phase is Phase.LEAVING
-    assert story.effects[0] == ev.SayGoodbye(1)
+    assert story.effects[0] == ef.SayGoodbye(1)
     assert story.documents == [], "nobody is moved before the last sentence was heard"
     story.happens(ev.GoodbyeHeard, handoff=1)
-    assert story.documents == [ev.MeetPerson(1)]
+    assert story.documents == [ef.MeetPerson(1)]
     story.happens(ev.StreamEnded, leg=1, stopped=True)
     assert story.call.phase is Phase.PERSON
     story.happens(ev.Bridged, attempt=1)
     story.ends(1, "answered")
     assert (story.call.end, outcomes(story)) == (End.PUT_THROUGH, [Outcome.ANSWERED])
-    assert story.effects == (ev.HangUp(),)
+    assert story.effects == (ef.HangUp(),)
 
 
 def test_nobody_is_moved_to_somebody_who_has_only_picked_up():
@@ -156,7 +156,7 @@ def test_of_several_the_first_to_accept_has_the_caller_and_the_others_stop():
     story.happens(ev.PersonAnswered, attempt=1).happens(ev.PersonAccepted, attempt=1)
     assert outcomes(story) == [Outcome.SUPERSEDED, None], "two at once: one has the caller"
     story.happens(ev.GoodbyeHeard, handoff=1)
-    assert story.documents == [ev.MeetPerson(2)]
+    assert story.documents == [ef.MeetPerson(2)]
     story.happens(ev.RedirectAccepted).happens(ev.Bridged, attempt=2).ends(2, "answered")
     assert story.call.end is End.PUT_THROUGH
 
@@ -166,7 +166,7 @@ def test_of_several_the_last_to_decline_leaves_the_caller_with_the_bot():
     assert story.call.phase is Phase.SEEKING
     story.picked_up(2).happens(ev.PersonDeclined, attempt=2, reason="in surgery")
     assert (story.call.phase, story.call.nobody) == (Phase.BOT, 1)
-    [told] = [effect.text for effect in story.effects if isinstance(effect, ev.TellBot)]
+    [told] = [effect.text for effect in story.effects if isinstance(effect, ef.TellBot)]
     assert "in surgery" in told
 
 
@@ -177,8 +177,8 @@ def test_who_hangs_up_during_the_goodbye_is_followed_by_the_next():
     story = Story().seeking().accepts(1).leg_ends(1, "completed")
     assert outcomes(story) == [Outcome.LEFT, None]
     assert story.call.phase is Phase.SEEKING
-    assert ev.CallPerson(2) in story.effects
-    assert isinstance(story.effects[0], ev.ListenAgain)
+    assert ef.CallPerson(2) in story.effects
+    assert isinstance(story.effects[0], ef.ListenAgain)
     assert story.happens(ev.GoodbyeHeard, handoff=1).effects == (), "the goodbye that was being said"
 
 
@@ -191,7 +191,7 @@ def test_a_caller_who_came_into_an_empty_conference_is_fetched_back(told: str):
     if told != "after it":
         assert story.documents == [], "one order at a time"
         story.happens(ev.RedirectAccepted)
-    assert story.documents == [ev.ConnectBot(2)]
+    assert story.documents == [ef.ConnectBot(2)]
     assert (story.call.phase, outcomes(story)) == (Phase.CONNECTING, [Outcome.LEFT])
 
 
@@ -219,14 +219,14 @@ def test_a_caller_who_is_done_before_anybody_came_lets_the_phone_stop():
 
 def test_a_model_that_is_lost_for_good_gives_the_caller_to_the_failsafe_person_and_lets_the_other_go():
     story = Story().seeking().happens(ev.ModelLost, reason="gone", for_good=True)
-    assert story.documents == [ev.DialPerson(2)]
+    assert story.documents == [ef.DialPerson(2)]
     assert RELEASED in story.effects
     assert story.call.handoffs[-1].by is By.WATCH
 
 
 def test_a_model_that_is_replaced_meanwhile_changes_nothing_for_the_person():
     story = Story().seeking().happens(ev.ModelLost, reason="gone")
-    assert ev.RenewModel(1) in story.effects
+    assert ef.RenewModel(1) in story.effects
     assert outcomes(story) == [None]
 
 
@@ -235,12 +235,12 @@ def test_a_lost_stream_rescues_the_caller_and_lets_the_person_go():
     assert story.call.phase is Phase.RESCUE
     assert RELEASED in story.effects
     story.happens(ev.RescueAsked, leg=1)
-    assert story.documents == [ev.ConnectBot(2)]
+    assert story.documents == [ef.ConnectBot(2)]
 
 
 def test_a_process_that_hears_of_the_lost_stream_by_the_rescue_lets_the_person_go():
     story = Story(RESCUED).seeking().happens(ev.RescueAsked, leg=1)
-    assert story.documents == [ev.ConnectBot(2)]
+    assert story.documents == [ef.ConnectBot(2)]
     assert RELEASED in story.effects
     assert outcomes(story) == [Outcome.SUPERSEDED], "it is not the person's line that was lost"
     note = for_returning_bot(story.call, story.policy)
@@ -257,17 +257,17 @@ def test_where_one_process_answers_a_lost_stream_leads_to_the_failsafe_person():
 def test_a_rescue_during_the_goodbye_brings_the_caller_to_the_person_who_waits():
     story = Story(RESCUED).seeking().accepts(1).happens(ev.StreamEnded, leg=1, stopped=False)
     story.happens(ev.RescueAsked, leg=1)
-    assert story.documents == [ev.MeetPerson(1)]
+    assert story.documents == [ef.MeetPerson(1)]
     assert story.call.phase is Phase.PERSON
 
 
 def test_a_redirect_that_rest_did_not_carry_out_leads_to_the_person_who_waits_by_the_rescue():
     story = Story(RESCUED).seeking().accepts(1).happens(ev.GoodbyeHeard, handoff=1)
     story.happens(ev.RedirectFailed, failure=ev.Failure.NOT_DONE, code=20500)
-    assert ev.CloseStream() in story.effects
+    assert ef.CloseStream() in story.effects
     assert RELEASED not in story.effects
     assert story.happens(ev.RedirectAccepted).effects == (), "too late"
-    assert story.happens(ev.RescueAsked, leg=1).documents == [ev.MeetPerson(1)]
+    assert story.happens(ev.RescueAsked, leg=1).documents == [ef.MeetPerson(1)]
 
 
 def test_where_one_process_answers_a_redirect_that_failed_leads_to_the_failsafe_person():
@@ -278,13 +278,13 @@ def test_where_one_process_answers_a_redirect_that_failed_leads_to_the_failsafe_
 
 
 def test_whoever_asks_again_on_the_way_to_the_person_is_sent_there_again():
-    assert standing_document(Story().meeting().call) == ev.MeetPerson(1)
+    assert standing_document(Story().meeting().call) == ef.MeetPerson(1)
 
 
 def test_attended_people_of_a_call_that_the_bot_does_not_have_are_screened():
     story = Story().with_bot().happens(ev.HandoffRequested, target="doctor", by=By.API)
     assert story.call.phase is Phase.SEEKING
-    assert isinstance(story.effects[0], ev.ListenAgain), "the bot did not ask, so it is told"
+    assert isinstance(story.effects[0], ef.ListenAgain), "the bot did not ask, so it is told"
     assert {attempt.number for attempt in story.call.attempts} <= allowed_numbers(POLICY)
 
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 from calls import CALLER, POLICY, RESCUED, SID, US, leg
 from hypothesis import given, settings, strategies as st
 
-from bot import events as ev
+from bot import effects as ef, events as ev
 from bot.call import BOT_PHASES, Call, Outcome, Phase, waiting_person
-from bot.events import Effect, Event, ImpossibleEvent
+from bot.effects import Effect
+from bot.events import Event, ImpossibleEvent
 from bot.law import answer, standing_document, step
 from bot.outgoing import place
 from bot.rescue import BOT_RESCUES
@@ -61,7 +62,7 @@ events = st.one_of(
     event(ev.CallLives),
     event(ev.ModelLost, reason=st.just("gone"), for_good=flags),
     event(ev.ModelRenewed, renewal=st.integers(1, 3)),
-    event(ev.TimerFired, timer=st.sampled_from(ev.Timer), number=numbers),
+    event(ev.TimerFired, timer=st.sampled_from(ef.Timer), number=numbers),
 )
 
 
@@ -87,10 +88,10 @@ def test_whatever_happens_the_laws_hold(happenings: list[Event], policy: Policy,
     dialled: list[int] = []
     called: list[int] = []
     for before, _, after, effects in lives(happenings, policy, ours=ours):
-        documents = [e for e in effects if isinstance(e, ev.Document)]
+        documents = [e for e in effects if isinstance(e, ef.Document)]
         assert len(documents) <= 1
         # One attempt, one order to dial it.
-        dialled += [e.attempt for e in effects if isinstance(e, ev.DialPerson)]
+        dialled += [e.attempt for e in effects if isinstance(e, ef.DialPerson)]
         assert len(dialled) == len(set(dialled))
         # Only the operator's numbers.
         for attempt in after.attempts:
@@ -98,16 +99,16 @@ def test_whatever_happens_the_laws_hold(happenings: list[Event], policy: Policy,
         # Nothing follows the end; a message told of late is all that may still be learnt.
         if before.phase is Phase.ENDED:
             assert after.phase is Phase.ENDED
-            assert all(isinstance(effect, ev.ReleasePerson) for effect in effects)
+            assert all(isinstance(effect, ef.ReleasePerson) for effect in effects)
         # The call is hung up only by a bot that has said goodbye, or after a person or the recorder is done.
-        if ev.HangUp() in effects:
+        if ef.HangUp() in effects:
             assert before.phase in (Phase.PARTING, Phase.CLOSING) or after.phase is Phase.ENDED
         # Whoever leaves the bot is given to somebody.
         if before.phase in BOT_PHASES and after.phase not in (*BOT_PHASES, Phase.ENDED):
             asks = policy.rescue and after.phase in (Phase.RESCUE, Phase.REDIRECTING)
             assert documents or asks or after.attempts[-1].failsafe
         # Nobody is called twice for one attempt; nobody rings on for whom nobody waits.
-        called += [e.attempt for e in effects if isinstance(e, ev.CallPerson)]
+        called += [e.attempt for e in effects if isinstance(e, ef.CallPerson)]
         assert len(called) == len(set(called))
         for n, attempt in enumerate(after.attempts, 1):
             if attempt.attended and attempt.outcome is None:
@@ -116,7 +117,7 @@ def test_whatever_happens_the_laws_hold(happenings: list[Event], policy: Policy,
                 assert attempt.leg_over
         # Nobody is moved to somebody who has not taken the call.
         for effect in documents:
-            if isinstance(effect, ev.MeetPerson):
+            if isinstance(effect, ef.MeetPerson):
                 assert after.attempts[effect.attempt - 1].accepted_at is not None
         # Every answer to a webhook is something the caller hears, or the end.
         assert standing_document(after) is not None
@@ -134,8 +135,8 @@ def test_a_fact_told_twice_is_done_once(happenings: list[Event], policy: Policy)
             _, again = step(after, happening, policy)
         except ImpossibleEvent:
             continue
-        if any(isinstance(effect, ev.DialPerson | ev.ConnectBot | ev.TakeMessage) for effect in effects):
-            assert not any(isinstance(effect, ev.DialPerson | ev.ConnectBot) for effect in again)
+        if any(isinstance(effect, ef.DialPerson | ef.ConnectBot | ef.TakeMessage) for effect in effects):
+            assert not any(isinstance(effect, ef.DialPerson | ef.ConnectBot) for effect in again)
 
 
 @settings(max_examples=200)
@@ -155,7 +156,7 @@ def test_every_wait_has_an_end(happenings: list[Event], policy: Policy):
              Phase.FAILSAFE, Phase.RESCUE, Phase.PARTING, Phase.CLOSING}  # fmt: skip
     for before, _, after, effects in lives(happenings, policy):
         if after.phase is not before.phase and after.phase in waits:
-            assert any(isinstance(effect, ev.StartTimer) for effect in effects), (before.phase, after.phase)
+            assert any(isinstance(effect, ef.StartTimer) for effect in effects), (before.phase, after.phase)
 
 
 @settings(max_examples=300)

@@ -16,6 +16,7 @@ from loguru import logger
 
 from bot.call import Attempt, By, Call, End, Handoff, Message, Outcome, Phase
 from bot.database import create_engine
+from bot.effects import Timer
 from bot.events import (
     CallEnded,
     DialEnded,
@@ -26,7 +27,6 @@ from bot.events import (
     RedirectAccepted,
     StreamEnded,
     StreamStarted,
-    Timer,
     TimerFired,
 )
 from bot.law import EVENTS, answer, step

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 import pytest
 from calls import POLICY, Story
 
-from bot import events as ev
+from bot import effects as ef, events as ev
 from bot.call import End, Outcome, Phase
-from bot.events import Effect
+from bot.effects import Effect
 from bot.law import standing_document
 from bot.routing import Endpoint, Mode, Target
 
@@ -184,7 +184,7 @@ BEHAVIOURS = {
             Mode.SCREENED: (*in_dial(status="no-answer"), picks_up, accepts),
             Mode.ATTENDED: (
                 rings,
-                lambda s, n: s.happens(ev.TimerFired, timer=ev.Timer.PERSON, number=n),
+                lambda s, n: s.happens(ev.TimerFired, timer=ef.Timer.PERSON, number=n),
                 picks_up,
                 accepts,
             ),
@@ -235,7 +235,7 @@ def leaves(story: Story, n: int) -> Story:
 
 
 def orders(effects: tuple[Effect, ...]) -> list[Effect]:
-    return [effect for effect in effects if not isinstance(effect, ev.HangUp)]
+    return [effect for effect in effects if not isinstance(effect, ef.HangUp)]
 
 
 @pytest.mark.parametrize(("mode", "name"), TABLE, ids=[f"{mode.value}: {name}" for mode, name in TABLE])
@@ -262,7 +262,7 @@ def test_a_caller_who_stays_is_with_the_bot_when_nobody_took_the_call(mode: Mode
     assert len(story.call.attempts) == 2, "and nobody is rung twice for one request"
     bot = Phase.BOT if mode is Mode.ATTENDED else Phase.CONNECTING
     assert (story.call.phase, story.call.nobody) == (bot, 1)
-    assert not any(isinstance(effect, ev.HangUp) for effect in story.all_effects)
+    assert not any(isinstance(effect, ef.HangUp) for effect in story.all_effects)
 
 
 @pytest.mark.parametrize(("mode", "name"), TABLE, ids=[f"{mode.value}: {name}" for mode, name in TABLE])
@@ -284,7 +284,7 @@ def test_nobody_is_rung_for_a_caller_who_leaves_after_any_of_it(mode: Mode, name
         assert len(story.call.attempts) == before, f"somebody was rung for a caller who left after {stays} facts"
         assert [a.outcome for a in story.call.attempts] == [a.outcome for a in ended.attempts]
         assert orders(tuple(story.all_effects[effects:])) == []
-        assert standing_document(story.call) == ev.HangUp()
+        assert standing_document(story.call) == ef.HangUp()
 
 
 @pytest.mark.parametrize("mode", Mode)
@@ -295,7 +295,7 @@ def test_nobody_is_rung_for_a_caller_who_leaves_during_the_goodbye(mode: Mode):
     leaves(story, 1).happens(ev.GoodbyeHeard, handoff=1)
     assert story.documents == []
     assert story.call.end is End.CALLER_HUNG_UP
-    assert not any(isinstance(effect, ev.DialPerson | ev.MeetPerson) for effect in story.all_effects)
+    assert not any(isinstance(effect, ef.DialPerson | ef.MeetPerson) for effect in story.all_effects)
 
 
 @pytest.mark.parametrize("mode", [Mode.DIAL, Mode.SCREENED])
@@ -335,7 +335,7 @@ def test_two_who_are_rung_at_once_by_one_document_are_one_attempt_that_one_of_th
 def test_two_who_are_rung_at_once_in_vain_leave_the_caller_to_the_bot(mode: Mode):
     story = heard_and_moved(Story(AT_ONCE).leaving(mode.value))
     story.leg_ends(1, "busy").leg_ends(1, "no-answer").ends(1, "no-answer")
-    assert story.documents == [ev.ConnectBot(2)]
+    assert story.documents == [ef.ConnectBot(2)]
     assert [attempt.outcome for attempt in story.call.attempts] == [Outcome.NO_ANSWER]
 
 
@@ -344,10 +344,10 @@ def test_of_two_who_accept_at_once_one_has_the_caller_and_the_other_is_let_go(fi
     second = 3 - first
     story = Story(AT_ONCE).seeking("attended").picked_up(1).picked_up(2)
     accepts(story, first)
-    assert ev.ReleasePerson(second) in story.effects
+    assert ef.ReleasePerson(second) in story.effects
     accepts(story, second)
     assert story.effects == ()
     heard(story, 1)
-    assert story.documents == [ev.MeetPerson(first)]
+    assert story.documents == [ef.MeetPerson(first)]
     outcomes = {n: story.call.attempts[n - 1].outcome for n in (1, 2)}
     assert outcomes == {first: None, second: Outcome.SUPERSEDED}

@@ -12,7 +12,7 @@ import pytest
 from calls import POLICY, SID, US, Story
 from serving import serving
 
-from bot import events as ev, outbound_book as book
+from bot import effects as ef, events as ev, outbound_book as book
 from bot.call import Direction, End, Phase
 from bot.call_out import call_out
 from bot.carried import Carried
@@ -38,7 +38,7 @@ SEAL = Seal.from_auth_token("secret", "callback")
 def test_whoever_answers_gets_the_bot():
     story = Story.calling().happens(ev.CalleeAnswered)
     assert story.call.phase is Phase.CONNECTING
-    assert story.documents == [ev.ConnectBot(1)]
+    assert story.documents == [ef.ConnectBot(1)]
     assert story.with_bot().call.direction is Direction.OUTBOUND
 
 
@@ -59,8 +59,8 @@ def test_a_call_that_nobody_answers_ends_with_a_name(status: str, end: End):
 
 def test_a_mailbox_gets_the_message_and_never_the_bot():
     story = Story.calling().happens(ev.CalleeAnswered, machine=True)
-    assert (story.call.end, story.documents) == (End.MACHINE, [ev.LeaveMessage()])
-    told = document(ev.LeaveMessage(), story.call, POLICY, Addresses("https://bot.example"))
+    assert (story.call.end, story.documents) == (End.MACHINE, [ef.LeaveMessage()])
+    told = document(ef.LeaveMessage(), story.call, POLICY, Addresses("https://bot.example"))
     assert "Please call us back." in told
     assert "<Stream" not in told
 
@@ -68,7 +68,7 @@ def test_a_mailbox_gets_the_message_and_never_the_bot():
 def test_an_answer_that_is_told_twice_is_one_stream():
     story = Story.calling().happens(ev.CalleeAnswered).happens(ev.CalleeAnswered)
     assert story.documents == []
-    assert standing_document(story.call) == ev.ConnectBot(1)
+    assert standing_document(story.call) == ef.ConnectBot(1)
 
 
 def test_a_call_that_twilio_knows_nothing_of_any_more_was_not_answered():
@@ -77,7 +77,7 @@ def test_a_call_that_twilio_knows_nothing_of_any_more_was_not_answered():
 
 def test_a_callee_s_number_is_shown_to_nobody():
     story = Story.calling().happens(ev.CalleeAnswered).with_bot().asks().happens(ev.GoodbyeHeard, handoff=1)
-    [dialled] = [effect for effect in story.effects if isinstance(effect, ev.DialPerson)]
+    [dialled] = [effect for effect in story.effects if isinstance(effect, ef.DialPerson)]
     assert f'callerId="{US}"' in document(dialled, story.call, POLICY, Addresses("https://bot.example"))
 
 

@@ -4,7 +4,7 @@ import pytest
 from calls import CALLER, POLICY, RESCUED, SID, US, Story
 from hypothesis import given, strategies as st
 
-from bot import events as ev
+from bot import effects as ef, events as ev
 from bot.call import By, Call, End, Outcome, Phase, Rung
 from bot.carried import Carried
 from bot.law import standing_document, step
@@ -32,7 +32,7 @@ def test_a_caller_whose_stream_is_lost_gets_a_bot_again(told: bool):
     if told:
         assert lost(story).call.phase is Phase.RESCUE
     asked(story)
-    assert story.documents == [ev.ConnectBot(2)]
+    assert story.documents == [ef.ConnectBot(2)]
     assert (story.call.phase, story.call.leg, rungs(story.call)) == (Phase.CONNECTING, 2, [Rung.RESCUE])
     assert story.with_bot().call.phase is Phase.BOT
 
@@ -42,27 +42,27 @@ def test_a_question_that_is_asked_again_gets_the_same_answer():
     before = story.call
     story.happens(ev.RescueAsked, leg=1)
     assert story.call is before
-    assert standing_document(story.call) == ev.ConnectBot(2)
+    assert standing_document(story.call) == ef.ConnectBot(2)
 
 
 def test_after_two_rescues_comes_a_person_and_after_three_the_recorder():
     story = Story(RESCUED).with_bot()
     for leg in (2, 3):
-        assert asked(lost(story)).documents == [ev.ConnectBot(leg)]
+        assert asked(lost(story)).documents == [ef.ConnectBot(leg)]
         story.with_bot()
     asked(lost(story))
-    assert story.documents == [ev.DialPerson(1)]
+    assert story.documents == [ef.DialPerson(1)]
     assert story.call.handoffs[-1].by is By.WATCH
     story.ends(1, "busy").ends(2, "busy")
-    assert story.documents == [ev.ConnectBot(4)]
+    assert story.documents == [ef.ConnectBot(4)]
     asked(lost(story.with_bot()))
-    assert story.documents == [ev.TakeMessage()]
+    assert story.documents == [ef.TakeMessage()]
     assert story.call.phase is Phase.VOICEMAIL
 
 
 def test_a_process_whose_bot_takes_no_call_gives_the_caller_to_a_person():
     story = asked(lost(Story(RESCUED).with_bot()), closed="no place")
-    assert story.documents == [ev.DialPerson(1)]
+    assert story.documents == [ef.DialPerson(1)]
     assert story.call.handoffs[-1].by is By.CLOSED
 
 
@@ -72,19 +72,19 @@ def test_a_hand_off_whose_goodbye_was_cut_off_is_carried_out(told: bool):
     if told:
         lost(story)
     asked(story)
-    assert story.documents == [ev.DialPerson(1)]
+    assert story.documents == [ef.DialPerson(1)]
     assert story.call.phase is Phase.RINGING
     assert [attempt.number for attempt in story.call.attempts] == ["+442079460101"]
 
 
 def test_a_redirect_that_rest_did_not_carry_out_is_carried_out_by_the_rescue():
     story = Story(RESCUED).redirecting().happens(ev.RedirectFailed, failure=ev.Failure.NOT_DONE, code=20500)
-    assert ev.CloseStream() in story.effects
+    assert ef.CloseStream() in story.effects
     assert story.call.phase is Phase.REDIRECTING
     before = story.call
     assert story.happens(ev.RedirectAccepted).call == before, "too late: our stream is closed, and Twilio will ask"
     asked(story)
-    assert story.documents == [ev.DialPerson(2)]
+    assert story.documents == [ef.DialPerson(2)]
     tried = [(attempt.number, attempt.outcome) for attempt in story.call.attempts]
     assert tried == [("+442079460101", Outcome.FAILED), ("+442079460101", None)]
     assert rungs(story.call) == [Rung.CLOSED_STREAM, Rung.RESCUE]
@@ -92,19 +92,19 @@ def test_a_redirect_that_rest_did_not_carry_out_is_carried_out_by_the_rescue():
 
 def test_the_way_to_the_recorder_is_carried_out_too():
     story = asked(lost(Story(RESCUED).leaving(None)))
-    assert story.documents == [ev.TakeMessage()]
+    assert story.documents == [ef.TakeMessage()]
     assert story.call.phase is Phase.VOICEMAIL
 
 
 def test_a_wanted_end_is_no_rescue():
     story = asked(lost(Story(RESCUED).closing()))
-    assert story.documents == [ev.HangUp()]
+    assert story.documents == [ef.HangUp()]
     assert story.call.end is End.BOT_HUNG_UP
 
 
 def test_a_stream_that_never_came_is_asked_for():
     story = asked(Story(RESCUED))
-    assert story.documents == [ev.ConnectBot(2)]
+    assert story.documents == [ef.ConnectBot(2)]
 
 
 def test_a_question_about_a_caller_who_is_with_somebody_changes_nothing():
@@ -115,9 +115,9 @@ def test_a_question_about_a_caller_who_is_with_somebody_changes_nothing():
 
 def test_nobody_who_lost_a_stream_is_forgotten():
     story = lost(Story(RESCUED).with_bot())
-    assert any(isinstance(effect, ev.StartTimer) for effect in story.effects)
-    story.happens(ev.TimerFired, timer=ev.Timer.CHECK, number=0)
-    assert story.effects == (ev.AskTwilio(),)
+    assert any(isinstance(effect, ef.StartTimer) for effect in story.effects)
+    story.happens(ev.TimerFired, timer=ef.Timer.CHECK, number=0)
+    assert story.effects == (ef.AskTwilio(),)
 
 
 # --- what stands behind the stream where there is one process ---------------------------------------------------
@@ -148,16 +148,16 @@ def test_another_process_learns_of_the_failsafe_from_its_recorder():
 def test_a_call_that_is_with_the_bot_for_too_long_is_put_through():
     story = Story().with_bot()
     (limit,) = story.effects
-    assert limit == ev.StartTimer(ev.Timer.LIMIT, 1, POLICY.bot_seconds - 1)
-    story.happens(ev.TimerFired, timer=ev.Timer.LIMIT, number=1)
+    assert limit == ef.StartTimer(ef.Timer.LIMIT, 1, POLICY.bot_seconds - 1)
+    story.happens(ev.TimerFired, timer=ef.Timer.LIMIT, number=1)
     assert story.call.phase is Phase.LEAVING
     assert story.call.handoffs[-1].by is By.LIMIT
 
 
 def test_a_limit_that_is_reached_during_the_last_words_waits():
-    story = Story().parting().happens(ev.TimerFired, timer=ev.Timer.LIMIT, number=1)
+    story = Story().parting().happens(ev.TimerFired, timer=ef.Timer.LIMIT, number=1)
     assert story.call.phase is Phase.PARTING
-    assert [type(effect) for effect in story.effects] == [ev.StartTimer]
+    assert [type(effect) for effect in story.effects] == [ef.StartTimer]
 
 
 def test_a_model_that_is_lost_for_good_is_not_asked_again():
@@ -182,7 +182,7 @@ def test_a_call_that_only_an_address_knows_goes_on():
     assert (known.caller, known.called) == (CALLER, US)
     ended = ev.DialEnded(at=2000.0, attempt=2, status="no-answer", bridged=False)
     after, effects = step(known, ended, RESCUED)
-    assert ev.ConnectBot(2) in effects, "both numbers were tried: back to the bot"
+    assert ef.ConnectBot(2) in effects, "both numbers were tried: back to the bot"
     assert after.nobody == 1
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import pytest
 from calls import POLICY, Story
 
-from bot import events as ev
+from bot import effects as ef, events as ev
 from bot.call import By, Outcome, Phase
 from bot.routing import Endpoint, Mode, Order, Policy, Target, route
 
@@ -77,7 +77,7 @@ CLOSED = with_targets(a=Target("a", "", people("x"), hours=Until(0.0), closed_li
 def test_nobody_is_rung_where_everybody_has_gone_home_and_the_bot_says_so():
     story = Story(CLOSED).with_bot().asks("a")
     [told] = story.effects
-    assert isinstance(told, ev.ListenAgain)
+    assert isinstance(told, ef.ListenAgain)
     assert "We open on Monday." in told.advice
     assert "on Monday at 09:00" in told.advice
     assert (story.call.phase, story.call.handoffs[-1].closed, story.call.attempts) == (Phase.BOT, True, ())
@@ -88,20 +88,20 @@ def test_a_bot_that_asks_for_closed_people_again_and_again_ends_at_the_recorder(
     for _ in range(CLOSED.max_hops):
         assert story.asks("a").call.phase is Phase.BOT
     assert story.asks("a").call.phase is Phase.LEAVING
-    assert story.happens(ev.GoodbyeHeard, handoff=7).documents == [ev.TakeMessage()]
+    assert story.happens(ev.GoodbyeHeard, handoff=7).documents == [ef.TakeMessage()]
 
 
 def test_whoever_must_take_a_caller_takes_them_at_any_hour():
     policy = replace(CLOSED, failsafe="a")
     story = Story(policy).with_bot().happens(ev.ModelLost, reason="gone", for_good=True)
-    assert story.documents == [ev.DialPerson(1)]
+    assert story.documents == [ef.DialPerson(1)]
     assert story.call.handoffs[-1].by is By.WATCH
 
 
 def test_a_supervisor_who_takes_over_is_there_whatever_the_hour():
     story = Story(CLOSED).with_bot().happens(ev.HandoffRequested, target="a", by=By.TAKE_OVER, who="Anna")
     assert story.call.phase is Phase.LEAVING
-    assert story.happens(ev.GoodbyeHeard, handoff=1).documents == [ev.DialPerson(1)]
+    assert story.happens(ev.GoodbyeHeard, handoff=1).documents == [ef.DialPerson(1)]
 
 
 def test_the_hour_at_which_a_hand_off_was_asked_for_counts():
@@ -110,13 +110,13 @@ def test_the_hour_at_which_a_hand_off_was_asked_for_counts():
     assert story.at == 1002.0
     story.at = 5000.0
     story.happens(ev.GoodbyeHeard, handoff=1).happens(ev.RedirectAccepted).ends(1, "busy")
-    assert story.documents == [ev.DialPerson(2)], "who was put through before closing time is put through"
+    assert story.documents == [ef.DialPerson(2)], "who was put through before closing time is put through"
 
 
 def test_the_next_target_s_people_are_rung_without_going_back_to_the_bot():
     policy = with_targets(a=Target("a", "", people("x"), next="desk"))
     story = Story(policy).ringing("a").ends(1, "no-answer")
-    assert story.documents == [ev.DialPerson(2)]
+    assert story.documents == [ef.DialPerson(2)]
     assert story.call.attempts[-1].target == "desk"
 
 
@@ -124,9 +124,9 @@ def test_attended_people_are_followed_by_people_who_are_dialled():
     policy = with_targets(a=Target("a", "", people("x"), mode=Mode.ATTENDED, next="desk"))
     story = Story(policy).seeking("a").leg_ends(1, "busy")
     assert story.call.phase is Phase.LEAVING
-    assert ev.SayGoodbye(1) in story.effects
+    assert ef.SayGoodbye(1) in story.effects
     story.happens(ev.GoodbyeHeard, handoff=1)
-    assert story.documents == [ev.DialPerson(2)]
+    assert story.documents == [ef.DialPerson(2)]
     assert [attempt.outcome for attempt in story.call.attempts] == [Outcome.BUSY, None]
 
 

@@ -10,7 +10,7 @@ import pytest
 from calls import POLICY, Story
 from serving import serving
 
-from bot import briefing, events as ev
+from bot import briefing, effects as ef, events as ev
 from bot.law import answer_without_bot
 from bot.routing import Endpoint, Policy, Target
 from sandbox.check import problems
@@ -26,7 +26,7 @@ def texting(key: str) -> Policy:
 
 
 def texted(story: Story) -> list[int]:
-    return [effect.attempt for effect in story.all_effects if isinstance(effect, ev.TextPerson)]
+    return [effect.attempt for effect in story.all_effects if isinstance(effect, ef.TextPerson)]
 
 
 @pytest.mark.parametrize(("target", "numbers"), [("desk", [1, 2]), ("billing", [])])
@@ -54,7 +54,7 @@ def test_whom_twilio_dials_by_itself_gets_none():
 
 def test_who_is_rung_because_the_bot_takes_no_calls_gets_one_too():
     _, effects = answer_without_bot("CA1", "+442079460100", "+442079460199", 1.0, texting("desk"), "switched off")
-    assert ev.TextPerson(1) in effects
+    assert ef.TextPerson(1) in effects
 
 
 def test_the_message_is_in_the_person_s_language_and_short_enough_for_any_reason():

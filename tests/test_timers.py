@@ -2,7 +2,7 @@
 
 import asyncio
 
-from bot.events import Timer
+from bot.effects import Timer
 from bot.timers import Timers
 
 

@@ -9,7 +9,7 @@ import pytest
 from calls import CALLER, POLICY, SID, US, Story
 from hypothesis import given, strategies as st
 
-from bot import events as ev, twiml
+from bot import effects as ef, events as ev, twiml
 from bot.briefing import for_person, for_returning_bot
 from bot.call import Call
 from bot.carried import Carried
@@ -26,7 +26,7 @@ def url(tail: str) -> str:
     return f"https://bot.example/twilio/{tail}#ct=1000&rt=5000&tt=14000&rc=3&rp=5xx,ct,rt"
 
 
-def xml(order: ev.Document, call: Call, policy: Policy = POLICY) -> ElementTree.Element:
+def xml(order: ef.Document, call: Call, policy: Policy = POLICY) -> ElementTree.Element:
     """The document as Twilio reads it."""
     text = twiml.document(order, call, policy, AT, token="t0k3n")
     assert text.startswith("<?xml")
@@ -35,7 +35,7 @@ def xml(order: ev.Document, call: Call, policy: Policy = POLICY) -> ElementTree.
 
 
 def test_the_opening_document_opens_the_stream_with_its_token():
-    stream = xml(ev.ConnectBot(1), Story().call).find("Connect/Stream")
+    stream = xml(ef.ConnectBot(1), Story().call).find("Connect/Stream")
     assert stream is not None
     assert stream.get("url") == "wss://bot.example/twilio/media"
     parameters = {p.get("name"): p.get("value") for p in stream.findall("Parameter")}
@@ -45,14 +45,14 @@ def test_the_opening_document_opens_the_stream_with_its_token():
 def test_callers_are_told_once_that_somebody_may_listen_and_only_where_somebody_may():
     notice = "Tom & Ann may listen."
     listening = dataclasses.replace(POLICY, listen_in=True, listen_in_notice=notice)
-    first = list(xml(ev.ConnectBot(1), Story(listening).call, listening))
+    first = list(xml(ef.ConnectBot(1), Story(listening).call, listening))
     assert [first[0].tag, first[0].text, first[1].tag] == ["Say", notice, "Connect"]
     for policy, leg in ((listening, 2), (dataclasses.replace(listening, listen_in=False), 1), (POLICY, 1)):
-        assert xml(ev.ConnectBot(leg), Story(policy).call, policy)[0].tag == "Connect"
+        assert xml(ef.ConnectBot(leg), Story(policy).call, policy)[0].tag == "Connect"
 
 
 def test_a_vanished_server_means_a_person_and_then_the_recorder():
-    document = xml(ev.ConnectBot(1), Story().call)
+    document = xml(ef.ConnectBot(1), Story().call)
     connect, dial, say, record, hang_up = list(document)
     assert [connect.tag, dial.tag, say.tag, record.tag, hang_up.tag] == ["Connect", "Dial", "Say", "Record", "Hangup"]
     assert record.get("action") == url("voicemail?failsafe=1")
@@ -63,7 +63,7 @@ def test_a_vanished_server_means_a_person_and_then_the_recorder():
 
 
 def test_where_several_processes_answer_a_vanished_one_means_a_question_to_any_of_them():
-    connect, redirect = list(xml(ev.ConnectBot(2), Story(RESCUED).call, RESCUED))
+    connect, redirect = list(xml(ef.ConnectBot(2), Story(RESCUED).call, RESCUED))
     assert (connect.tag, redirect.tag) == ("Connect", "Redirect")
     assert redirect.text == url("rescue?leg=2")
 
@@ -83,7 +83,7 @@ def test_the_longest_document_fits_into_a_redirect(order: Order, kind: str):
     call = dataclasses.replace(story.call, caller="sip:" + "c" * 200, called="d" * 200)
     state = Carried.of(call).seal(call.sid, Seal.from_auth_token("secret", "callback"))
     at = twiml.Addresses("https://" + "b" * 60 + ".example", state)
-    text = twiml.document(ev.DialPerson(1), call, policy, at)
+    text = twiml.document(ef.DialPerson(1), call, policy, at)
     assert len(text) < twiml.INLINE_LIMIT
     nouns = list(ElementTree.fromstring(text)[0])
     assert len(nouns) == (10 if order is Order.ALL else 1)
@@ -93,7 +93,7 @@ def dialled(*people: Endpoint, **changes: object) -> ElementTree.Element:
     """The `<Dial>` of a target with these people."""
     desk = dataclasses.replace(POLICY.targets["desk"], endpoints=people, **changes)  # type: ignore[arg-type]
     policy = dataclasses.replace(POLICY, targets={**POLICY.targets, "desk": desk})
-    found = xml(ev.DialPerson(1), Story(policy).ringing().call, policy).find("Dial")
+    found = xml(ef.DialPerson(1), Story(policy).ringing().call, policy).find("Dial")
     assert found is not None
     return found
 
@@ -155,7 +155,7 @@ def test_a_caller_whose_number_is_none_is_shown_as_ours(caller_id: str | None, c
 
 def test_the_caller_and_the_person_meet_in_a_conference_of_their_own():
     story = Story().meeting()
-    meet = xml(ev.MeetPerson(1), story.call).find("Dial")
+    meet = xml(ef.MeetPerson(1), story.call).find("Dial")
     wait = ElementTree.fromstring(twiml.await_caller(1, story.call, POLICY, "en", AT)).find("Dial")
     assert meet is not None
     assert wait is not None
@@ -181,7 +181,7 @@ def test_an_http_address_opens_a_plain_socket():
 
 
 def test_a_dial_tells_of_its_end_and_of_each_step_of_the_person_s_leg():
-    dial = xml(ev.DialPerson(1), Story().ringing().call).find("Dial")
+    dial = xml(ef.DialPerson(1), Story().ringing().call).find("Dial")
     assert dial is not None
     assert dial.get("action") == url("handoff/dialed?attempt=1")
     assert dial.get("timeout") == "20"
@@ -194,7 +194,7 @@ def test_a_dial_tells_of_its_end_and_of_each_step_of_the_person_s_leg():
 
 
 def test_a_screened_target_is_whispered_to():
-    number = xml(ev.DialPerson(1), Story().ringing("billing").call).find("Dial/Number")
+    number = xml(ef.DialPerson(1), Story().ringing("billing").call).find("Dial/Number")
     assert number is not None
     assert number.get("url") == url("handoff/whisper?attempt=1")
 
@@ -202,13 +202,13 @@ def test_a_screened_target_is_whispered_to():
 def test_the_operator_s_caller_id_is_shown():
     desk = dataclasses.replace(POLICY.targets["desk"], caller_id="+442079460199")
     policy = dataclasses.replace(POLICY, targets={**POLICY.targets, "desk": desk})
-    dial = xml(ev.DialPerson(1), Story(policy).ringing().call, policy).find("Dial")
+    dial = xml(ef.DialPerson(1), Story(policy).ringing().call, policy).find("Dial")
     assert dial is not None
     assert dial.get("callerId") == "+442079460199"
 
 
 def test_the_recorder_greets_and_tells_where_the_message_is():
-    document = xml(ev.TakeMessage(), Story().ringing(None).call)
+    document = xml(ef.TakeMessage(), Story().ringing(None).call)
     say, record, hangup = list(document)
     assert (say.text, record.tag, hangup.tag) == ("Please leave a message.", "Record", "Hangup")
     assert record.get("action") == url("voicemail")
@@ -245,7 +245,7 @@ def test_only_the_operator_s_numbers_are_dialled(target: str, reason: str, summa
     story = Story().with_bot()
     story.happens(ev.HandoffRequested, target=target, reason=reason, summary=summary)
     story.happens(ev.GoodbyeHeard, handoff=1)
-    numbers = [n.text for n in xml(ev.DialPerson(1), story.call).iter("Number")]
+    numbers = [n.text for n in xml(ef.DialPerson(1), story.call).iter("Number")]
     assert set(numbers) <= allowed_numbers(POLICY)
 
 

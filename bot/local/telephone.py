@@ -15,17 +15,13 @@ from loguru import logger
 
 from bot import briefing
 from bot.call import Phase
+from bot.effects import ConnectBot, DialPerson, Document, HangUp, MeetPerson, TakeMessage
 from bot.events import (
     Bridged,
     CallEnded,
-    ConnectBot,
     DialEnded,
-    DialPerson,
-    Document,
     Event,
-    HangUp,
     ImpossibleEvent,
-    MeetPerson,
     MessageRecorded,
     PersonAccepted,
     PersonAnswered,
@@ -34,7 +30,6 @@ from bot.events import (
     PersonRinging,
     StreamEnded,
     StreamStarted,
-    TakeMessage,
 )
 from bot.law import standing_document
 from bot.local.desk import Act, Tester
