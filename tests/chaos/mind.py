@@ -32,6 +32,9 @@ class Mind:
         self.seeking = False
         """Whether the model has asked for somebody who is called while it has the caller."""
 
+        self._nobodies = 0
+        """How often its session says that nobody takes the call."""
+
         self.open_questions = list(QUESTIONS[: story.questions])
         self._story = story
         self._model = model
@@ -101,6 +104,7 @@ class Mind:
             if "Say exactly" in turn.prompt:
                 return [Say(quoted(turn.prompt) or "Putting you through.")]
             self.agreed = self.seeking = False  # the caller is back, or the session is a new one: it is their turn
+            self._told_of_nobody(turn)
             return [Say("Sorry about that.")]
         match turn.why:
             case "greeting" | "prompt":
@@ -123,6 +127,9 @@ class Mind:
         if said in QUESTIONS:
             return [Say("As I said, yes.")]  # asked again: the answer came late
         if said == "Any news?":
+            if self._told_of_nobody(turn):  # while the caller spoke
+                self.seeking = False
+                return [Say("Nobody is free, sorry.")]
             return [Say("I am still looking.")]
         goodbye = self._fault("goodbye")
         if said == "The manager, please.":
@@ -134,6 +141,11 @@ class Mind:
         target = "billing" if said.startswith("Billing") else "front_desk"
         wants = {"target": target, "reason": "asked", "summary": "The caller asked for a person."}
         return [Say("Putting you through."), *goodbye, Call("hand_off", wants)]
+
+    def _told_of_nobody(self, turn: Turn) -> bool:
+        """Whether the model has been told anew that nobody takes the call."""
+        before, self._nobodies = self._nobodies, turn.session.text.count("Nobody takes the call")
+        return self._nobodies > before
 
     def _tell_what_was_found(self) -> Reply:
         fault = self._fault("reply")
