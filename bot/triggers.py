@@ -47,7 +47,7 @@ _ANGRY_PHRASES = (
 
 def plain(text: str) -> str:
     """The words alone: small letters, no accents, no punctuation, one space between them."""
-    letters = unicodedata.normalize("NFKD", text.replace("ß", "ss").casefold())
+    letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     kept = "".join(" " if not letter.isalnum() else letter for letter in letters if not unicodedata.combining(letter))
     return " ".join(kept.split())
 

@@ -52,7 +52,7 @@ def test_no_call_hears_of_another(played: list[Played]):
     assert len({result.call.sid for result in played}) == CALLS
     for result in played:
         said = {note.data["text"] for note in result.of("model", "says")}
-        script = str(result.story.script) + "One moment please."
+        script = f"{result.story.script} {result.story.then.says} One moment please."
         assert all(text in script for text in said)
 
 

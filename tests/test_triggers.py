@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from calls import POLICY, Story
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from bot import events as ev
 from bot.call import By, Phase
@@ -106,6 +106,8 @@ def test_without_rules_nothing_leads_anywhere():
 
 
 @given(st.text(max_size=200))
+@example("\U0001d4d0")
+@example("\u0130")
 def test_any_text_can_be_read(text: str):
     assert plain(plain(text)) == plain(text)
     assert says(plain(text), plain(text)) is bool(plain(text))
