@@ -143,14 +143,11 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
     """
     settings = configuration.settings
     auth_token = settings.twilio_auth_token.get_secret_value()
-    api_key = None
-    if settings.twilio_api_key_sid and settings.twilio_api_key_secret:
-        api_key = (settings.twilio_api_key_sid, settings.twilio_api_key_secret.get_secret_value())
     ledger = await Ledger.open(settings.database_url, settings.spool)
     telephony = telephony or TwilioTelephony(
         settings.twilio_account_sid,
         auth_token=auth_token,
-        api_key=api_key,
+        api_key=settings.twilio_api_key,
         api_url=settings.twilio_api_url,
     )
     receptions = Receptions(configuration)
@@ -165,7 +162,8 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
     feed = Feed(settings.database_url, aside)
     archive = Archive(settings.database_url)
     reporter = Reporter(feed)
-    recordings = Recordings(settings.twilio_api_url, *(api_key or (settings.twilio_account_sid, auth_token)))
+    credentials = settings.twilio_api_key or (settings.twilio_account_sid, auth_token)
+    recordings = Recordings(settings.twilio_api_url, *credentials)
     retention = None
     if settings.retention_days is not None:
         days = settings.retention_days

@@ -106,13 +106,10 @@ async def set_up(
     if after_message is not None:
         say(twiml.hosted_fallback(policy, after_message))
         return 0
-    api_key = None
-    if settings.twilio_api_key_sid and settings.twilio_api_key_secret:
-        api_key = (settings.twilio_api_key_sid, settings.twilio_api_key_secret.get_secret_value())
     async with TwilioTelephony(
         settings.twilio_account_sid,
         auth_token=settings.twilio_auth_token.get_secret_value(),
-        api_key=api_key,
+        api_key=settings.twilio_api_key,
         api_url=settings.twilio_api_url,
     ) as twilio:
         try:

@@ -253,6 +253,13 @@ class Settings(BaseModel):
     log_format: LogFormat = "text"
     """`text` for people, `json` for programs: one object a line, with `call_sid` where it belongs to a call."""
 
+    @property
+    def twilio_api_key(self) -> tuple[str, str] | None:
+        """SID and secret of the API key; None where the Auth Token is used for orders as well."""
+        if self.twilio_api_key_sid is None or self.twilio_api_key_secret is None:
+            return None
+        return self.twilio_api_key_sid, self.twilio_api_key_secret.get_secret_value()
+
     @field_validator("twilio_api_key_secret")
     @classmethod
     def _with_its_sid(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
