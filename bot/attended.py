@@ -39,6 +39,10 @@ from bot.transfer import back_from, known, next_stop
 KEY_SECONDS = 45.0
 """How much longer than its ring time a person's call may take: the words in their ear, the key, Twilio's own delays."""
 
+UNKNOWN_CALL_SECONDS = 10.0
+"""How long a call whose order got no clear answer may take to show that it is being made: Twilio tells of each call at
+once. A phone that rings later than that is let go of by the callback that tells of it."""
+
 _ENDED = {
     "busy": Outcome.BUSY,
     "no-answer": Outcome.NO_ANSWER,
@@ -125,8 +129,8 @@ def person_not_called(call: Call, event: PersonNotCalled, policy: Policy) -> Ste
     attempt = _of(call, event, event.attempt)
     if attempt is None or attempt.outcome is not None:
         return call, ()
-    if event.failure is Failure.UNKNOWN:
-        return call, ()  # it may be ringing: its callbacks tell, or its timer
+    if event.failure is Failure.UNKNOWN:  # it may be ringing: its callbacks tell, or its timer
+        return call, (StartTimer(Timer.UNCALLED, event.attempt, UNKNOWN_CALL_SECONDS),)
     return _in_vain(call, event, policy, event.attempt, Outcome.FAILED, event.code)
 
 
@@ -217,11 +221,13 @@ def bridged(call: Call, event: Bridged, policy: Policy) -> Step:
 
 
 def person_overdue(call: Call, event: TimerFired, policy: Policy) -> Step:
-    """Nothing more was heard of a person who was called."""
+    """Nothing more was heard of a person who was called; or nothing at all, where the order got no clear answer."""
     n = event.number
     attempt = call.attempts[n - 1] if 0 < n <= len(call.attempts) else None
     if attempt is None or not attempt.attended or attempt.outcome is not None or attempt.accepted_at is not None:
         return call, ()
+    if event.timer is Timer.UNCALLED and attempt.leg_sid is not None:
+        return call, ()  # it was carried out
     outcome = Outcome.NO_ANSWER if attempt.leg_sid else Outcome.FAILED
     return _in_vain(call, event, policy, n, outcome)
 

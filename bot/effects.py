@@ -19,6 +19,9 @@ class Timer(StrEnum):
     PERSON = "person"
     """A person who is called while the bot has the caller takes too long. The number is the attempt's."""
 
+    UNCALLED = "uncalled"
+    """Of a person whose call was ordered without a clear answer, nothing has been heard. The number is the attempt's."""
+
     LIMIT = "limit"
     """The longest time with the bot is over."""
 

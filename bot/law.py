@@ -381,7 +381,7 @@ def _timer_fired(call: Call, event: TimerFired, policy: Policy) -> Step:
             return _farewell_heard(call, heard, policy)
         case Timer.RENEWAL if call.renewing and event.number == call.renewals:
             return model_lost(call, ModelLost(at=event.at, reason="no new session of the model"), policy)
-        case Timer.PERSON:
+        case Timer.PERSON | Timer.UNCALLED:
             return person_overdue(call, event, policy)
         case Timer.LIMIT if call.phase in BOT_PHASES and event.number == call.leg:
             again = StartTimer(Timer.LIMIT, call.leg, CHECK_SECONDS)  # for a caller who keeps the bot after all

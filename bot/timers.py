@@ -19,7 +19,7 @@ class Timers:
 
     def start(self, timer: Timer, number: int, seconds: float) -> None:
         """Fire after so many seconds."""
-        clock = (timer, number if timer is Timer.PERSON else 0)
+        clock = (timer, number if timer in (Timer.PERSON, Timer.UNCALLED) else 0)
         if clock in self._running:
             self._running[clock].cancel()
         loop = asyncio.get_running_loop()

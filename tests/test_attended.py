@@ -6,6 +6,7 @@ import pytest
 from calls import POLICY, RESCUED, Story, leg
 
 from bot import effects as ef, events as ev
+from bot.attended import UNKNOWN_CALL_SECONDS
 from bot.briefing import for_returning_bot
 from bot.call import By, End, Outcome, Phase
 from bot.law import standing_document
@@ -127,9 +128,19 @@ def test_a_phone_of_which_we_hear_only_after_the_caller_has_gone_stops_ringing()
 
 def test_an_order_whose_answer_was_lost_is_not_given_again():
     story = Story().leaving("doctor").happens(ev.PersonNotCalled, attempt=1, failure=ev.Failure.UNKNOWN)
-    assert story.effects == ()
-    story.happens(ev.PersonRinging, attempt=1, leg_sid=leg(1)).accepts(1)
-    assert story.call.phase is Phase.LEAVING, "it was carried out, and its callbacks say so"
+    assert story.effects == (ef.StartTimer(ef.Timer.UNCALLED, 1, UNKNOWN_CALL_SECONDS),)
+    story.happens(ev.PersonRinging, attempt=1, leg_sid=leg(1))
+    story.happens(ev.TimerFired, timer=ef.Timer.UNCALLED, number=1)
+    assert story.effects == (), "it was carried out, and its callbacks say so"
+    assert story.accepts(1).call.phase is Phase.LEAVING
+
+
+def test_an_order_whose_answer_was_lost_and_of_which_nothing_is_heard_was_not_carried_out():
+    story = Story().leaving("doctor").happens(ev.PersonNotCalled, attempt=1, failure=ev.Failure.UNKNOWN)
+    story.happens(ev.TimerFired, timer=ef.Timer.UNCALLED, number=1)
+    assert outcomes(story)[0] is Outcome.FAILED
+    story.happens(ev.PersonRinging, attempt=1, leg_sid=leg(1))
+    assert RELEASED in story.effects, "it was, and late: nobody waits for that person any more"
 
 
 def test_the_caller_leaves_while_the_person_who_took_the_call_waits():

@@ -171,7 +171,8 @@ def _began(child: ChildLeg) -> float:
 def _orders(outcome: Outcome) -> Iterator[str]:
     handoffs = [handoff for handoff in outcome.record.get("handoffs", ()) if not handoff["withdrawn"]]
     moved = sum(order.applied and not order.completes for order in outcome.orders)
-    if outcome.record and moved > len(handoffs):
+    left = sum(attempt["outcome"] == "left" for attempt in outcome.record.get("attempts", ()))
+    if outcome.record and moved > len(handoffs) + left:  # whoever finds nobody there any more is fetched back
         yield f"{moved} redirects for {len(handoffs)} hand-offs"
     calls = outcome.of("model", "calls")
     for note in outcome.of("rest", "hang up"):

@@ -35,6 +35,9 @@ class Mind:
         self._nobodies = 0
         """How often its session says that nobody takes the call."""
 
+        self._in_vain = 0
+        """How often the caller has been told so. After the second time they would rather leave a message."""
+
         self.open_questions = list(QUESTIONS[: story.questions])
         self._story = story
         self._model = model
@@ -62,7 +65,9 @@ class Mind:
             case "billing":
                 return "Billing, please."
             case "manager":
-                return "Any news?" if self.seeking else "The manager, please."
+                if self.seeking:
+                    return "Any news?"
+                return "The manager, please." if self._in_vain < 2 else "A message, then."
             case _:
                 return "That is all, bye."
 
@@ -104,7 +109,7 @@ class Mind:
             if "Say exactly" in turn.prompt:
                 return [Say(quoted(turn.prompt) or "Putting you through.")]
             self.agreed = self.seeking = False  # the caller is back, or the session is a new one: it is their turn
-            self._told_of_nobody(turn)
+            self._in_vain += self._told_of_nobody(turn)
             return [Say("Sorry about that.")]
         match turn.why:
             case "greeting" | "prompt":
@@ -129,6 +134,7 @@ class Mind:
         if said == "Any news?":
             if self._told_of_nobody(turn):  # while the caller spoke
                 self.seeking = False
+                self._in_vain += 1
                 return [Say("Nobody is free, sorry.")]
             return [Say("I am still looking.")]
         goodbye = self._fault("goodbye")
@@ -136,6 +142,8 @@ class Mind:
             self.seeking = True
             return [Say("I am looking for one."), *goodbye, Call("hand_off", {"target": "manager", "reason": "asked"})]
         self.agreed = True
+        if said == "A message, then.":
+            return [Say("Speak after the tone."), *goodbye, Call("take_message", {"reason": "nobody was free"})]
         if said not in ("A person, please.", "Billing, please."):
             return [Say("Thank you, bye!"), *goodbye, Call("end_call", {})]
         target = "billing" if said.startswith("Billing") else "front_desk"

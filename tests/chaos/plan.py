@@ -46,7 +46,7 @@ FRONT_DESK = ("+12025550143", "+12025550178")
 BILLING = "+12025550199"
 MANAGER = ("+12025550155", "+12025550156")
 
-ROUND, LARGE_ROUND = 16, 80
+ROUND, LARGE_ROUND = 16, 48
 """How many calls one weather befalls; and in a plan of more than `LARGE` calls."""
 
 LARGE = 1000
