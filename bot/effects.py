@@ -20,7 +20,7 @@ class Timer(StrEnum):
     """A person who is called while the bot has the caller takes too long. The number is the attempt's."""
 
     UNCALLED = "uncalled"
-    """Of a person whose call was ordered without a clear answer, nothing has been heard. The number is the attempt's."""
+    """A person's call was ordered without a clear answer, and nothing is heard of it. The number is the attempt's."""
 
     LIMIT = "limit"
     """The longest time with the bot is over."""

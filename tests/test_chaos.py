@@ -28,10 +28,10 @@ TOGETHER = 6
 """How many calls one weather befalls."""
 
 
-async def played(stories: list[Story], world: World) -> Report:
+async def played(stories: list[Story], world: World, folder: Path) -> Report:
     report = Report()
 
-    await run(stories, world, at_once=8, told=report.add)
+    await run(stories, world, at_once=8, told=report.add, folder=folder)
     assert report.calls == len(stories)
     return report
 
@@ -40,7 +40,7 @@ async def played(stories: list[Story], world: World) -> Report:
 async def test_no_caller_is_dropped_when_model_and_rest_break(tmp_path: Path):
     stories = [story for story in plan(SEED, 2 * ALONE) if story.round == 0][:ALONE]
     async with one_process(tmp_path) as world:
-        assert (await played(stories, world)).wrong == []
+        assert (await played(stories, world, tmp_path)).wrong == []
 
 
 @pytest.mark.skipif(PROGRAM is None, reason="HAProxy is not installed (Debian: apt-get install haproxy)")
@@ -48,7 +48,7 @@ async def test_no_caller_is_dropped_when_model_and_rest_break(tmp_path: Path):
 async def test_no_caller_is_dropped_when_a_server_stands_still_or_is_replaced(cluster: Cluster, tmp_path: Path):
     async with two_replicas(tmp_path, cluster) as world:
         stories = [*a_round("SIGSTOP", 1), *a_round("SIGTERM", 2)]
-        assert (await played(stories, world)).wrong == []
+        assert (await played(stories, world, tmp_path)).wrong == []
 
 
 def a_round(kind: WeatherKind, number: int) -> list[Story]:

@@ -104,7 +104,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))  # noqa: S311
     parser.add_argument("--only", default="", help="the ids of stories, joined by commas")
     parser.add_argument("--at-once", type=int, default=16, help="how many of those on one server")
-    parser.add_argument("--keep", type=Path, help="a folder for the servers' logs, which are thrown away otherwise")
+    parser.add_argument(
+        "--keep", type=Path, help="a folder for logs, and for all that happened where something was wrong"
+    )
     parser.add_argument("--json", type=Path, help="where the figures go")
     return parser.parse_args()
 

@@ -18,7 +18,7 @@ def play_alone(stories: Sequence[Story], folder: Path, at_once: int, verdicts: "
 
     async def play() -> None:
         async with one_process(folder) as world:
-            await run(stories, world, at_once=at_once, told=verdicts.put)
+            await run(stories, world, at_once=at_once, told=verdicts.put, folder=folder)
 
     asyncio.run(play())
 
@@ -29,6 +29,6 @@ def play_together(stories: Sequence[Story], folder: Path, at_once: int, verdicts
     async def play() -> None:
         with a_cluster() as cluster:
             async with two_replicas(folder, cluster) as world:
-                await run(stories, world, at_once=at_once, told=verdicts.put)
+                await run(stories, world, at_once=at_once, told=verdicts.put, folder=folder)
 
     asyncio.run(play())

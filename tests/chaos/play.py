@@ -55,6 +55,14 @@ class Outcome:
         """The notes of one kind."""
         return [note for note in self.notes if note.lane == lane and note.what == what]
 
+    def written_down(self) -> str:
+        """What the network saw and what the record says, line by line."""
+        began = self.notes[0].at
+        seen = [f"{note.at - began:7.2f} {note.lane:9} {note.what:18} {note.data}" for note in self.notes]
+        timeline = self.record.get("timeline") or [{"at": 0.0}]
+        known = [f"{entry['at'] - timeline[0]['at']:7.2f} {entry}" for entry in timeline]
+        return "\n".join([str(self.story), *seen, "", "The record:", *known, ""])
+
 
 class Player:
     """Plays stories on one stage, any number at once."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
+from pathlib import Path
 
 import aiohttp
 
@@ -15,7 +16,7 @@ from chaos.world import World
 Told = Callable[[Verdict], None]
 
 
-async def run(stories: Sequence[Story], world: World, *, at_once: int, told: Told) -> None:
+async def run(stories: Sequence[Story], world: World, *, at_once: int, told: Told, folder: Path) -> None:
     """Play stories of one world.
 
     Args:
@@ -23,6 +24,7 @@ async def run(stories: Sequence[Story], world: World, *, at_once: int, told: Tol
         world: What they are played in.
         at_once: How many of those without a weather are played at once.
         told: Called with each as soon as the record knows its end, or should.
+        folder: Where it is written down what happened in each in which something was wrong.
     """
     room = asyncio.Semaphore(at_once)
     async with aiohttp.ClientSession() as http:
@@ -32,7 +34,10 @@ async def run(stories: Sequence[Story], world: World, *, at_once: int, told: Tol
             async with room:
                 outcome = await world.player.play(story)
             await settle(outcome, world.urls, http)
-            told(judge(outcome))
+            verdict = judge(outcome)
+            if verdict.wrong:
+                (folder / f"{story.id}.txt").write_text(outcome.written_down())
+            told(verdict)
             world.stage.network.forget(outcome.call)
 
         async def together(some: Iterable[Story], room: contextlib.AbstractAsyncContextManager[object]) -> None:
