@@ -1,6 +1,4 @@
-"""What is known of a Realtime session's events: which Pipecat's service is shown, which end it, what was spoken."""
-
-from dataclasses import dataclass
+"""What is known of a Realtime session's events: which Pipecat's service is shown, and which end it."""
 
 PASSED_ON = frozenset(
     {
@@ -23,15 +21,3 @@ PASSED_ON = frozenset(
 
 SESSION_OVER = frozenset({"session_expired", "invalid_api_key", "insufficient_quota", "billing_hard_limit_reached"})
 """Error codes after which the session gives no more answers."""
-
-
-@dataclass(slots=True)
-class Spoken:
-    """The audio of one item of the conversation, as it was sent to the caller."""
-
-    item_id: str
-    content_index: int
-    start_ms: float
-    """Where it begins on the line."""
-
-    duration_ms: float = 0.0

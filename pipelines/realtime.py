@@ -32,16 +32,14 @@ from pydantic import ValidationError
 from pipelines.codecs import Codec, Mulaw, Pcm
 from pipelines.config import PipelineConfig
 from pipelines.legs import FIRST_SIGN_SECONDS, PROGRESS_SECONDS, Earpiece
-from pipelines.model_events import PASSED_ON, SESSION_OVER, Spoken
+from pipelines.model_events import PASSED_ON, SESSION_OVER
 from pipelines.model_socket import ModelSocket
 from pipelines.realtime_config import RealtimeConfig
 from pipelines.session_properties import session_properties
 from pipelines.sign_of_life import SignOfLife
+from pipelines.spoken import Mouth
 from pipelines.turns import turns_of_the_model
 from pipelines.usage import Usage
-
-HEARD_TOLERANCE_MS = 20
-"""An item of which at most this much is missing was heard to its end: filters and chunks round."""
 
 KEPT_UNTIL_READY = 250
 """How many pieces of the caller's audio wait for a session that is not ready: 5 s."""
@@ -81,12 +79,10 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         self._tools = tools
         self._log = config.log
         self._codec: Codec = Mulaw() if config.audio == "pcmu" else Pcm()
-        self._earpiece: Earpiece | None = None
+        self._mouth = Mouth(self._codec, timing=config.log.timing)
         self._opening: asyncio.Task[ModelSocket] | None = None
         self._session_sent: dict[str, Any] | None = None
         self._early: deque[bytes] = deque(maxlen=KEPT_UNTIL_READY)
-        self._spoken: list[Spoken] = []
-        self._responding = ""
         self._due_since: float | None = None
         """Since when an answer is due and nothing has come. Seconds, monotonic."""
 
@@ -98,8 +94,6 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         self._ends_soon_at = float("inf")
         self._caller_speaks = False
         self._ready = asyncio.Event()
-        self._cut_off = ""
-        """The response that the caller interrupted: what still comes of it is not played."""
 
     # --- Leg ---------------------------------------------------------------------------------------
 
@@ -135,7 +129,7 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
 
     def speak_to(self, earpiece: Earpiece) -> None:
         """See `Leg`."""
-        self._earpiece = earpiece
+        self._mouth.earpiece = earpiece
 
     def hear(self, payload: str) -> None:
         """See `Leg`."""
@@ -187,10 +181,8 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         if not self._response_active:
             await self.push_frame(LLMFullResponseStartFrame())  # what the caller said last joins the context
         await self.push_frame(LLMFullResponseEndFrame())
-        if self._earpiece is not None:
-            self._earpiece.finish()
+        self._mouth.fall_silent()
         self._current_audio_response = self._current_assistant_response = None
-        self._spoken.clear()
         async with asyncio.timeout(RENEWAL_SECONDS):
             await self._disconnect()
             self._llm_needs_conversation_setup = True
@@ -366,38 +358,19 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
 
     def _speak(self, event: dict[str, Any]) -> bool:
         """Play a piece of speech. The first of each item goes on to Pipecat, which shall know that it has begun."""
-        if event["response_id"] == self._cut_off or self._earpiece is None:
+        if not self._mouth.plays(event):
             return True
-        payload, duration_ms = self._codec.to_line(event["delta"])
         self._due_since = time.monotonic()
-        self._responding = event["response_id"]
-        last = self._spoken[-1] if self._spoken else None
-        item = (event["item_id"], event["content_index"])
-        begins = last is None or item != (last.item_id, last.content_index)
-        if last is None or begins:
-            heard_ms = self._earpiece.heard_ms
-            self._spoken = [s for s in self._spoken if s.start_ms + s.duration_ms > heard_ms]
-            last = Spoken(*item, start_ms=self._earpiece.sent_ms)
-            self._spoken.append(last)
-        last.duration_ms += duration_ms
-        if payload:
-            self._earpiece.play(payload)
-        return not begins
+        return not self._mouth.speak(event)
 
     def _words(self, event: dict[str, Any]) -> bool:
-        if event["response_id"] != self._cut_off and self._earpiece is not None:
-            self._responding = event["response_id"]
-            self._earpiece.words(event["delta"])
+        self._mouth.words(event)
         return True
 
     def _response_done(self, event: dict[str, Any]) -> bool:
         self._due_since = None
         self.usage.add_response(self._config.model, event["response"].get("usage"))
-        tail = self._codec.end()
-        if self._earpiece is not None and event["response"]["id"] != self._cut_off:
-            if tail:
-                self._earpiece.play(tail)
-            self._earpiece.finish()
+        self._mouth.has_spoken(event["response"]["id"])
         return False
 
     def _caller_interrupts(self, event: dict[str, Any]) -> bool:
@@ -407,27 +380,9 @@ class RealtimeLeg(OpenAIRealtimeLLMService):
         """
         self._due_since = None
         self._caller_speaks = True
-        if self._earpiece is None:
-            return False
-        heard_ms = self._earpiece.heard_ms
-        self._earpiece.clear()
-        self._codec.end()
-        self._cut_off = self._responding
-        spoken, self._spoken = self._spoken, []
-        for item in spoken:
-            end_ms = int(max(0.0, min(heard_ms - item.start_ms, item.duration_ms)))
-            if item.duration_ms - end_ms <= HEARD_TOLERANCE_MS:
-                continue
-            if self._log.timing:
-                logger.info("barge-in: {} of {:.0f} ms heard of {}", end_ms, item.duration_ms, item.item_id)
-            event = {
-                "type": "conversation.item.truncate",
-                "item_id": item.item_id,
-                "content_index": item.content_index,
-                "audio_end_ms": end_ms,
-            }
+        for truncation in self._mouth.interrupt():
             if self._websocket is not None:
-                self._websocket.send_now(json.dumps(event).encode())
+                self._websocket.send_now(json.dumps(truncation).encode())
         return False
 
     # --- and the rest of it, in Pipecat's own order ---------------------------------------------------

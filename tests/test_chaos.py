@@ -81,7 +81,14 @@ DESK, MANAGER = "+12025550143", "+12025550155"
 def judged(
     legs: Sequence[tuple[str, str, float | None]], notes: Sequence[tuple[float, str, dict[str, str]]]
 ) -> list[str]:
-    """What is wrong with the people of a call whose caller hung up at `GONE_AT`.
+    """What is wrong with the people of a call; see `played_out`."""
+    return list(called(played_out(legs, notes)))
+
+
+def played_out(
+    legs: Sequence[tuple[str, str, float | None]], notes: Sequence[tuple[float, str, dict[str, str]]]
+) -> Outcome:
+    """A call whose caller hung up at `GONE_AT`.
 
     Args:
         legs: Who was called while the bot had the caller: SID, number, and when they were off the phone.
@@ -98,7 +105,7 @@ def judged(
     story = next(story for story in plan(1, 100) if story.goal == "manager" and story.rest is story.weather is None)
     told = [Note(at, "person", what, call.sid, data) for at, what, data in notes]
     caller = Caller(story, Mind(story, None), call)
-    return list(called(Outcome(story, call, caller, told, (), 1, ())))
+    return Outcome(story, call, caller, told, (), 1, ())
 
 
 def rings(at: float, leg: str) -> tuple[float, str, dict[str, str]]:
@@ -134,3 +141,11 @@ def test_a_person_who_was_not_asked_is_found():
     assert judged([("A", MANAGER, 5.0)], [meets(3.0, "A", MANAGER)]) == [
         f"{MANAGER} had the caller and had not taken the call"
     ]
+
+
+def test_it_is_written_down_what_the_network_saw_and_what_the_record_says():
+    outcome = played_out([("A", MANAGER, 10.5)], [rings(5.0, "A")])
+    outcome.record["timeline"] = [{"at": "2026-01-01T00:00:00Z", "event": "CallEnded"}]
+    text = outcome.written_down()
+    assert "rings" in text
+    assert "CallEnded" in text

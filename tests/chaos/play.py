@@ -59,8 +59,7 @@ class Outcome:
         """What the network saw and what the record says, line by line."""
         began = self.notes[0].at
         seen = [f"{note.at - began:7.2f} {note.lane:9} {note.what:18} {note.data}" for note in self.notes]
-        timeline = self.record.get("timeline") or [{"at": 0.0}]
-        known = [f"{entry['at'] - timeline[0]['at']:7.2f} {entry}" for entry in timeline]
+        known = [str(entry) for entry in self.record.get("timeline", ())]
         return "\n".join([str(self.story), *seen, "", "The record:", *known, ""])
 
 
