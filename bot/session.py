@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from loguru import logger
 
 from bot import briefing
-from bot.attended import wait_for
+from bot.attended import UNKNOWN_CALL_SECONDS, wait_for
 from bot.call import Call, Phase
 from bot.carried import Carried
 from bot.effects import (
@@ -346,6 +346,7 @@ class Session:
             if known is None and attempt.attended and attempt.outcome is None:
                 wait = wait_for(self.call, n, self._policy)
                 self._timers.start(wait.timer, wait.number, wait.seconds)
+                self._timers.start(Timer.UNCALLED, n, UNKNOWN_CALL_SECONDS)
             elif known is not None and known.outcome is None and attempt.outcome is not None:
                 told = briefing.tried(attempt)
                 self._tell(lambda line, text=told: line.tell(text))
@@ -361,6 +362,9 @@ class Session:
                     self._timers.start(timer, number, seconds)
                 case AskTwilio():
                     self._spawn(self._report(self._orders.ask(self.sid)))
+                case CallPerson(attempt) if not (self.talks or self._steps.confirmed):
+                    # Each process would call somebody. The one that has the caller goes on after this attempt.
+                    logger.warning("the record is not there to say who calls the person of attempt {}", attempt)
                 case CallPerson(attempt):
                     self._spawn(self._report(self._orders.call_person(self.call, attempt)))
                 case TextPerson(attempt):

@@ -53,6 +53,11 @@ class Steps:
         """Facts that the record may not have when another process goes on with the call: those in the spool, and those
         that were not taken at all. To tell them twice changes nothing."""
 
+    @property
+    def confirmed(self) -> bool:
+        """Whether the record has every step that was made here, so that no other process decides otherwise."""
+        return not self._not_kept
+
     def catch_up(self, call: Call, version: int) -> None:
         """Another process has gone on with the call, and this is how the record has it now."""
         if version > self._version:
@@ -140,8 +145,19 @@ class Steps:
         return False
 
     def _with_what_was_not_kept(self, call: Call) -> Call:
-        """The call with every fact that may not have been written. Their orders have been carried out already."""
+        """The call of the record with every fact that may not have been written; their orders have been carried out.
+
+        While the record was away, another process may have heard what is not here, and this one have gone on by what a
+        callback's address said of it. Then whoever is ahead is right: a call never goes back to an earlier hand-off.
+        """
+        if call.phase is Phase.ENDED or _way(call) > _way(self.call):
+            return call
         for event in self._not_kept:
             with contextlib.suppress(ImpossibleEvent):
                 call, _ = step(call, event, self._policy)
-        return call
+        return call if _way(call) >= _way(self.call) else self.call
+
+
+def _way(call: Call) -> tuple[int, int, int]:
+    """How far a call has come: its media stream, its hand-offs, its attempts."""
+    return call.leg, len(call.handoffs), len(call.attempts)

@@ -1,7 +1,8 @@
 """A live call: what is ordered, once, and what goes on when the record or Twilio fails."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,7 +13,8 @@ from fakes import Orders, ScriptedTelephony
 from bot import attended, events as ev
 from bot.admission import Admission, Limits
 from bot.call import End, Outcome, Phase
-from bot.ledger import Ledger
+from bot.carried import Carried
+from bot.ledger import Ledger, LedgerError
 from bot.session import Session
 from bot.switchboard import Switchboard
 from bot.telephony import Ambiguous, CallGone, Refused
@@ -274,6 +276,56 @@ async def test_a_record_that_hangs_holds_a_call_up_once_and_not_at_each_step(boa
     assert len(telephony.orders) == 1
 
 
+@contextmanager
+def away(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Neither the record nor its spool can be had."""
+
+    async def fails(*_: object) -> None:
+        raise LedgerError
+
+    with monkeypatch.context() as outage:
+        for name in ("save", "load", "note", "add"):
+            outage.setattr(ledger, name, fails)
+        yield
+
+
+def states(document: str) -> tuple[str, str]:
+    """The state and the token that a document's parameters carry to the stream."""
+    parameters = {p.get("name"): p.get("value") for p in ElementTree.fromstring(document).iter("Parameter")}
+    return parameters["token"] or "", parameters["state"] or ""
+
+
+async def test_a_call_that_went_on_elsewhere_without_the_record_does_not_go_back_when_the_record_does(
+    ledger, telephony, monkeypatch
+):
+    here, elsewhere = switchboard(ledger, telephony), switchboard(ledger, telephony)
+    session, _ = await with_bot(here)
+    with away(ledger, monkeypatch):
+        await session.apply(fact(ev.HandoffRequested, target="desk"))
+        await session.apply(fact(ev.GoodbyeHeard, handoff=1))
+        await until(lambda: session.call.phase is Phase.RINGING)
+        for attempt in (1, 2):  # of the first nobody here hears, of the second nobody there
+            busy = fact(ev.DialEnded, attempt=attempt, status="busy", bridged=False)
+            carried = Carried.of(session.call).seal(SID, SEAL)
+            process = here if attempt == 1 else elsewhere
+            document = await process.answer_callback(SID, CALLER, US, busy, carried)
+        again = await elsewhere.open_stream(SID, *states(document))
+        assert again is not None
+        orders = Orders()
+        again.attach(orders)
+        await again.apply(fact(ev.HandoffRequested, target="desk"))
+        assert orders.told == ["goodbye 2"]
+    await again.apply(fact(ev.GoodbyeHeard, handoff=2))
+    await until(lambda: again.call.phase is Phase.RINGING)
+    await session.apply(fact(ev.PersonLegEnded, attempt=1))
+    assert len([order for order, _ in telephony.orders if order == "redirect"]) == 2
+    record = await ledger.record(SID)
+    assert record is not None
+    assert (record.stored.call.leg, len(record.stored.call.handoffs)) == (2, 2)
+    await here.close()
+    await elsewhere.close()
+
+
 # --- people who are called while the bot has the caller ----------------------------------------------------------
 
 
@@ -344,6 +396,23 @@ async def test_a_bot_whose_people_all_declined_to_another_process_is_told_here(l
     await twin.apply(fact(ev.PersonDeclined, attempt=2))
     await until(lambda: orders.told)
     assert orders.told == ["listen"]
+    await one.close()
+    await other.close()
+
+
+async def test_without_the_record_nobody_is_called_by_a_process_that_does_not_have_the_caller(
+    ledger, telephony, monkeypatch
+):
+    one, other = switchboard(ledger, telephony), switchboard(ledger, telephony)
+    session, _ = await seeking(one)
+    twin = await other.find(SID)
+    assert twin is not None
+    with away(ledger, monkeypatch):
+        await twin.apply(fact(ev.PersonDeclined, attempt=1))
+        await session.apply(fact(ev.PersonLegEnded, attempt=1, status="completed"))
+        await until(lambda: len(telephony.calls) == 2)
+        await asyncio.sleep(0.05)
+    assert len(telephony.calls) == 2, "each of the two goes on to the second person"
     await one.close()
     await other.close()
 
