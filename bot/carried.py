@@ -89,17 +89,19 @@ class Carried:
         return self.advance(Call(sid, self.caller, self.called, self.started_at, direction=self.direction))
 
     def advance(self, call: Call) -> Call:
-        """The call as far as the address says that it has come."""
-        at = call.started_at
+        """The call as far as the address says that it has come. One that has ended does not begin anew by that."""
+        at, ended = call.started_at, call.phase is Phase.ENDED
         call = close_attempt(call, at, Outcome.SUPERSEDED)
         handoffs = [Handoff(self.target, "", "", By.MODEL, at)] * (self.hops - len(call.handoffs))
         missing = self.attempts - len(call.attempts)
         over = [Attempt(self.target or "", self.number, at, ended_at=at, outcome=Outcome.SUPERSEDED)] * (missing - 1)
         latest = Attempt(self.target or "", self.number, at, handoff=self.hops, attended=self.attended)
+        if ended:
+            latest = replace(latest, ended_at=call.ended_at, outcome=Outcome.CALLER_GONE)
         last = [latest] if missing > 0 else []
         return replace(
             call,
-            phase=self.phase,
+            phase=call.phase if ended else self.phase,
             leg=self.leg,
             stream_open=False,
             rescues=max(self.rescues, call.rescues),

@@ -87,8 +87,17 @@ class Orders:
             return HangUpFailed(at=self._clock(), failure=failure)
         return RedirectFailed(at=self._clock(), failure=failure, code=error.code)
 
-    async def call_person(self, call: Call, attempt: int) -> Event:
-        """Call somebody who may take the call. Never twice for one attempt."""
+    async def call_person(self, call: Call, attempt: int, *, ask: bool) -> Event:
+        """Call somebody who may take the call. Never twice for one attempt.
+
+        Args:
+            call: The call.
+            attempt: Whom, from 1.
+            ask: Whether Twilio is asked first if the caller is still there. A process that does not have their stream
+                may not have been told.
+        """
+        if ask and isinstance(ended := await self.ask(call.sid), CallEnded):
+            return ended
         try:
             leg_sid = await self._telephony.call(self._calling.order(call, attempt))
         except TelephonyError as error:

@@ -366,7 +366,7 @@ class Session:
                     # Each process would call somebody. The one that has the caller goes on after this attempt.
                     logger.warning("the record is not there to say who calls the person of attempt {}", attempt)
                 case CallPerson(attempt):
-                    self._spawn(self._report(self._orders.call_person(self.call, attempt)))
+                    self._spawn(self._report(self._orders.call_person(self.call, attempt, ask=not self.talks)))
                 case TextPerson(attempt):
                     self._spawn(self._orders.text_person(self.call, attempt, self._note_text))
                 case BringPerson(attempt):

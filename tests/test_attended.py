@@ -9,6 +9,7 @@ from bot import effects as ef, events as ev
 from bot.attended import UNKNOWN_CALL_SECONDS
 from bot.briefing import for_returning_bot
 from bot.call import By, End, Outcome, Phase
+from bot.carried import Carried
 from bot.law import standing_document
 from bot.routing import allowed_numbers
 
@@ -310,3 +311,15 @@ def test_the_record_says_who_ended_a_conversation_and_whether_it_was_one(gone: b
         story.ends(n, "completed", bridged=True, caller_gone=gone)
         attempt = story.call.attempts[n - 1]
         assert (attempt.ended_by, attempt.short) == ("caller" if gone else "person", short)
+
+
+def test_a_call_that_has_ended_does_not_begin_anew_by_what_a_process_without_the_record_did():
+    elsewhere = Story().seeking().happens(ev.PersonDeclined, attempt=1)
+    story = hangs_up(Story().seeking())
+    at = Carried.of(elsewhere.call)
+    assert at.is_ahead_of(story.call)
+    story.call = at.advance(story.call)
+    assert (story.call.phase, story.call.end) == (Phase.ENDED, End.CALLER_HUNG_UP)
+    story.happens(ev.PersonRinging, attempt=2, leg_sid=leg(2))
+    assert story.effects == (ef.ReleasePerson(2),), "somebody was called for a caller who had gone"
+    assert (story.call.phase, outcomes(story)) == (Phase.ENDED, [Outcome.CALLER_GONE] * 2)

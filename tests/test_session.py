@@ -400,6 +400,19 @@ async def test_a_bot_whose_people_all_declined_to_another_process_is_told_here(l
     await other.close()
 
 
+async def test_nobody_is_called_for_a_caller_who_has_gone_by_a_process_that_was_not_told(ledger, telephony):
+    one, other = switchboard(ledger, telephony), switchboard(ledger, telephony)
+    await seeking(one)
+    twin = await other.find(SID)
+    assert twin is not None
+    telephony.statuses = ["completed"]
+    await twin.apply(fact(ev.PersonDeclined, attempt=1))
+    await until(lambda: twin.call.phase is Phase.ENDED)
+    assert len(telephony.calls) == 1
+    await one.close()
+    await other.close()
+
+
 async def test_without_the_record_nobody_is_called_by_a_process_that_does_not_have_the_caller(
     ledger, telephony, monkeypatch
 ):
