@@ -229,7 +229,8 @@ class HandoffProcessor(FrameProcessor):
     def say_goodbye(self, handoff: int, *, by_model: bool) -> None:
         """See `bot.session.Conversation`. The model's own words count only for its own first request."""
         if self._caller_speaks and not by_model:
-            self._owed = handoff  # a model that stopped hearing them now would wait for the end of their turn
+            self._owed = handoff
+            self._leg.listen(True)  # a model that did not hear them out would wait for the end of their turn
         else:
             self._begin_goodbye(handoff, ask_for_line=not by_model)
 

@@ -115,6 +115,10 @@ class Ledger:
         """Whether something about this call waits in the spool."""
         return self._writer.spool is not None and self._writer.spool.holds(sid)
 
+    def outrun(self, sid: str) -> bool:
+        """Whether another process went on with this call before what waited in the spool was written."""
+        return self._writer.spool is not None and self._writer.spool.is_outrun(sid)
+
     async def close(self) -> None:
         """Write and ship what is still to be, as far as `CLOSE_SECONDS` allow; the rest waits in the spool."""
         await self._thread.close(CLOSE_SECONDS, last=lambda: self._writer.close(CLOSE_SECONDS))

@@ -218,6 +218,10 @@ class Spool:
         self._heads.pop(sid, None)
         self._outrun.add(sid)
 
+    def is_outrun(self, sid: str) -> bool:
+        """Whether `outrun` was told and nobody has gone on with the call here since."""
+        return sid in self._outrun
+
     def was_outrun(self, sid: str) -> bool:
         """Whether `outrun` was told since this was last asked: whoever goes on with the call has to load it first."""
         if sid in self._outrun:

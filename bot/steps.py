@@ -61,8 +61,11 @@ class Steps:
     def catch_up(self, call: Call, version: int) -> None:
         """Another process has gone on with the call, and this is how the record has it now."""
         if version > self._version:
-            self._version = version
-            self.call = self._with_what_was_not_kept(call)
+            self._adopt(call, version)
+
+    def _adopt(self, call: Call, version: int) -> None:
+        self._version = version
+        self.call = self._with_what_was_not_kept(call)
 
     def advance(self, carried: Carried) -> None:
         """A callback's address says that the call has come further than is known here."""
@@ -71,14 +74,18 @@ class Steps:
             self.call = carried.advance(self.call)
 
     async def reread(self) -> Stored | None:
-        """The call as the record has it now, which is known here from then on; None while it does not say."""
+        """The call as the record has it now, which is known here from then on; None while it does not say.
+
+        Only between two steps. Then the record is right, whatever its version: steps of ours that another process outran
+        have counted here, and not there.
+        """
         try:
             async with self._ledger.patience.wait():
                 stored = await self._ledger.load(self.call.sid)
         except (LedgerError, TimeoutError):
             return None
-        if stored is not None:
-            self.catch_up(stored.call, stored.version)
+        if stored is not None and (stored.version != self._version or self._ledger.outrun(self.call.sid)):
+            self._adopt(stored.call, stored.version)
         return stored
 
     async def take(self, event: Event, *, elsewhere: bool) -> tuple[Effect, ...]:
@@ -120,7 +127,7 @@ class Steps:
         before = self._version
         if self.call.phase is not Phase.ENDED:
             await self.reread()
-        return self._version > before
+        return self._version != before
 
     async def _keep(self, call: Call, event: Event) -> bool:
         """Write a step; where another process (or a late write of ours) was first, take the call as it is now."""

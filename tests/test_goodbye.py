@@ -1,0 +1,60 @@
+"""The goodbye and a caller who begins to speak in the very same moment."""
+
+from dataclasses import dataclass, field
+
+from pipecat.frames.frames import InterruptionFrame, UserStartedSpeakingFrame, UserStoppedSpeakingFrame
+from pipecat.tests.utils import SleepFrame, run_test
+
+from bot.events import Event, GoodbyeInterrupted
+from bot.handoff import ANSWER_BEGINS_SECONDS, HandoffProcessor
+from bot.routing import BargeIn
+
+
+@dataclass
+class Ears:
+    """A leg as far as a goodbye knows it."""
+
+    listens: list[bool] = field(default_factory=list)
+    prompts: list[str] = field(default_factory=list)
+
+    def listen(self, on: bool) -> None:
+        self.listens.append(on)
+
+    async def prompt(self, instruction: str) -> None:
+        self.prompts.append(instruction)
+
+
+class Call:
+    """A session that orders a goodbye as the caller draws breath, and again when that was interrupted."""
+
+    processor: HandoffProcessor
+
+    def now(self) -> float:
+        return 1000.0
+
+    def speaks(self, who: str, on: bool) -> None:
+        if on:
+            self.processor.say_goodbye(1, by_model=False)
+
+    def post(self, event: Event) -> None:
+        if isinstance(event, GoodbyeInterrupted):
+            self.processor.say_goodbye(1, by_model=False)
+
+
+async def test_a_caller_who_is_heard_a_moment_after_the_goodbye_was_ordered_is_heard_out_and_then_told_goodbye():
+    call, ears = Call(), Ears()
+    call.processor = HandoffProcessor(
+        call,  # type: ignore[arg-type] - what it uses of a session
+        ears,  # type: ignore[arg-type] - and of a leg
+        leg_number=1,
+        goodbye_line="One moment.",
+        barge_in=BargeIn.FINISH,
+    )
+    began = [UserStartedSpeakingFrame(), InterruptionFrame(), SleepFrame(0.2)]
+    await run_test(
+        call.processor,
+        frames_to_send=[*began, UserStoppedSpeakingFrame(), SleepFrame(ANSWER_BEGINS_SECONDS + 0.5)],
+    )
+    assert ears.listens[:2] == [False, True], "the model has to hear the end of their turn"
+    assert len(ears.prompts) == 2
+    assert "One moment." in ears.prompts[-1]
