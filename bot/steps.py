@@ -76,8 +76,8 @@ class Steps:
     async def reread(self) -> Stored | None:
         """The call as the record has it now, which is known here from then on; None while it does not say.
 
-        Only between two steps. Then the record is right, whatever its version: steps of ours that another process outran
-        have counted here, and not there.
+        Only between two steps. Then the record is right, whatever its version: steps of ours that another process
+        outran have counted here, and not there.
         """
         try:
             async with self._ledger.patience.wait():
