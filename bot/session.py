@@ -133,6 +133,7 @@ class Session:
             ledger=ledger,
             notices=lambda before, after: notices(before, after, lambda n: calling.page(after, n)) if tells else (),
             made=observer.stepped,
+            caught_up=self._caught_up,
         )
         self.messages: list[Any] = []
         """The conversation so far, with which the next pipeline of this call starts."""
@@ -325,19 +326,22 @@ class Session:
         while self.call.phase is Phase.SEEKING and self.talks:
             await asyncio.sleep(FOLLOW_SECONDS)
             async with self._step_lock:
-                if self.call.phase is not Phase.SEEKING:
-                    return
-                before = self.call
-                await self._steps.reread()
-                match self.call.phase:
-                    case Phase.SEEKING:
-                        self._hear_of_people(before)
-                    case Phase.LEAVING:
-                        self._tell(lambda line: line.say_goodbye(len(self.call.handoffs)))
-                    case Phase.BOT:
-                        self._tell(lambda line: line.listen_again(briefing.nobody_came(self.call)))
-                    case _:
-                        pass
+                if self.call.phase is Phase.SEEKING:
+                    await self._steps.reread()
+
+    def _caught_up(self, before: Call) -> None:
+        """Another process has gone on with the call, and gave orders that only the bot here can carry out."""
+        if before.phase is not Phase.SEEKING or not self.talks:
+            return
+        match self.call.phase:
+            case Phase.SEEKING:
+                self._hear_of_people(before)
+            case Phase.LEAVING:
+                self._tell(lambda line: line.say_goodbye(len(self.call.handoffs)))
+            case Phase.BOT:
+                self._tell(lambda line: line.listen_again(briefing.nobody_came(self.call)))
+            case _:
+                pass
 
     def _hear_of_people(self, before: Call) -> None:
         """Another process was told of the people who are called. Should it die, their waiting ends here."""

@@ -32,6 +32,7 @@ class Steps:
         ledger: Ledger,
         notices: Callable[[Call, Call], tuple[Notice, ...]],
         made: Callable[[Call, Call, Event], None],
+        caught_up: Callable[[Call], None],
     ) -> None:
         """Take a call as the ledger has it.
 
@@ -42,6 +43,7 @@ class Steps:
             ledger: The record.
             notices: What the operator's own systems are told of a step: the call before and after it.
             made: Told of each step that was made here: the call before and after it, and the event.
+            caught_up: Told that another process has gone on with the call, as is known here now: the call before that.
         """
         self.call = call
         self._version = version
@@ -49,6 +51,7 @@ class Steps:
         self._ledger = ledger
         self._notices = notices
         self._made = made
+        self._caught_up = caught_up
         self._not_kept: list[Event] = []
         """Facts that the record may not have when another process goes on with the call: those in the spool, and those
         that were not taken at all. To tell them twice changes nothing."""
@@ -64,8 +67,10 @@ class Steps:
             self._adopt(call, version)
 
     def _adopt(self, call: Call, version: int) -> None:
-        self._version = version
+        before, self._version = self.call, version
         self.call = self._with_what_was_not_kept(call)
+        if self.call != before:
+            self._caught_up(before)
 
     def advance(self, carried: Carried) -> None:
         """A callback's address says that the call has come further than is known here."""
@@ -147,8 +152,7 @@ class Steps:
             await self._ledger.add(self.call, entry)
             self._version = 1
         else:
-            self._version = stored.version
-            self.call = self._with_what_was_not_kept(stored.call)
+            self._adopt(stored.call, stored.version)
         return False
 
     def _with_what_was_not_kept(self, call: Call) -> Call:

@@ -400,6 +400,26 @@ async def test_a_bot_whose_people_all_declined_to_another_process_is_told_here(l
     await other.close()
 
 
+@pytest.mark.parametrize("pressed", [ev.PersonDeclined, ev.PersonAccepted])
+async def test_a_bot_is_told_what_a_person_pressed_also_where_it_hears_of_something_else_first(
+    ledger, telephony, monkeypatch, pressed
+):
+    one, other = switchboard(ledger, telephony), switchboard(ledger, telephony)
+    session, orders = await seeking(one)
+    twin = await other.find(SID)
+    assert twin is not None
+    await twin.apply(fact(ev.PersonDeclined, attempt=1))
+    await until(lambda: session.call.attempts[-1].leg_sid and len(session.call.attempts) == 2)
+    orders.told.clear()
+    monkeypatch.setattr("bot.session.FOLLOW_SECONDS", 3600.0)  # nothing is learned by looking
+    await asyncio.sleep(1.1)
+    await twin.apply(fact(pressed, attempt=2))
+    await session.apply(fact(ev.PersonRinging, attempt=2, leg_sid=session.call.attempts[1].leg_sid))
+    assert ("listen" if pressed is ev.PersonDeclined else "goodbye 1") in orders.told
+    await one.close()
+    await other.close()
+
+
 async def test_nobody_is_called_for_a_caller_who_has_gone_by_a_process_that_was_not_told(ledger, telephony):
     one, other = switchboard(ledger, telephony), switchboard(ledger, telephony)
     await seeking(one)

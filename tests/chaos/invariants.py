@@ -77,7 +77,8 @@ def was_wanted(outcome: Outcome) -> bool:
     """Whether the call ended with what the caller called for, or with another way through."""
     talks = outcome.story.goal in ("chat", "leaves")  # whoever would leave may have heard all they wanted before
     chatted = talks and any(note.data["name"] == "end_call" for note in outcome.of("model", "calls"))
-    return outcome.caller.satisfied or (chatted and not outcome.caller.hung_up)
+    met = outcome.call.bridged_to is not None  # if only for so short a time that the caller hardly noticed
+    return outcome.caller.satisfied or met or (chatted and not outcome.caller.hung_up)
 
 
 def ending(outcome: Outcome) -> str:
