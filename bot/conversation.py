@@ -98,6 +98,7 @@ class Conversation:
             leg_number=self._leg_number,
             goodbye_line=policy.goodbye_line,
             barge_in=policy.goodbye_barge_in,
+            goodbye_seconds=policy.goodbye_seconds,
             listening=self._listening,
             changes=pipeline.named_changes,
         )

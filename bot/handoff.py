@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from loguru import logger
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
@@ -47,6 +48,9 @@ from bot.tools import CALL_TOOLS, requested
 from pipelines.changes import Change
 from pipelines.legs import Leg
 
+DEAF_SECONDS = 20.0
+"""How much longer than its goodbye may take a bot is deaf to its caller: the redirect, and Twilio's answer to it."""
+
 ANSWER_BEGINS_SECONDS = 1.0
 """How soon after the caller's turn the model begins to answer it, if it does."""
 
@@ -76,6 +80,7 @@ class HandoffProcessor(FrameProcessor):
         leg_number: int,
         goodbye_line: str,
         barge_in: BargeIn,
+        goodbye_seconds: float = 15.0,
         listening: Listening | None = None,
         changes: Mapping[str, Change] | None = None,
     ) -> None:
@@ -87,6 +92,7 @@ class HandoffProcessor(FrameProcessor):
             leg_number: Which media stream of the call this is.
             goodbye_line: What the bot says when the model hands off without a word.
             barge_in: What happens when the caller speaks during the goodbye.
+            goodbye_seconds: The longest time that a goodbye may take.
             listening: Told of the caller's turns.
             changes: What the model may change in mid-call, by name.
         """
@@ -96,6 +102,10 @@ class HandoffProcessor(FrameProcessor):
         self._leg_number = leg_number
         self._goodbye_line = goodbye_line
         self._barge_in = barge_in
+        self._deaf_seconds = goodbye_seconds + DEAF_SECONDS
+        self._deaf: asyncio.Task[None] | None = None
+        """Ends a deafness that nothing else has ended."""
+
         self._listening = listening
         self._changes = changes or {}
         self._at_pause: Callable[[], Coroutine[Any, Any, None]] | None = None
@@ -111,6 +121,12 @@ class HandoffProcessor(FrameProcessor):
 
         self._advice: list[str] = []
         """What the model shall be told when it has finished what it is saying."""
+
+    async def cleanup(self) -> None:
+        """The stream is over, and nobody is left who could not be heard."""
+        if self._deaf is not None:
+            self._deaf.cancel()
+        await super().cleanup()
 
     # --- frames → events ---------------------------------------------------------------------------
 
@@ -230,15 +246,27 @@ class HandoffProcessor(FrameProcessor):
         """See `bot.session.Conversation`. The model's own words count only for its own first request."""
         if self._caller_speaks and not by_model:
             self._owed = handoff
-            self._leg.listen(True)  # a model that did not hear them out would wait for the end of their turn
+            self._listen(True)  # a model that did not hear them out would wait for the end of their turn
         else:
             self._begin_goodbye(handoff, ask_for_line=not by_model)
 
     def _begin_goodbye(self, handoff: int, *, ask_for_line: bool) -> None:
         self._owed = 0
         if self._barge_in is BargeIn.FINISH:
-            self._leg.listen(False)
+            self._listen(False)
         self._begin("goodbye", handoff, self._goodbye_line, ask_for_line=ask_for_line)
+
+    def _listen(self, on: bool) -> None:
+        self._leg.listen(on)
+        if self._deaf is not None:
+            self._deaf.cancel()
+        self._deaf = None if on else self.create_task(self._end_deafness(), "deafness")
+
+    async def _end_deafness(self) -> None:
+        """Whatever went wrong with goodbye and redirect: the caller is not left with a bot that says nothing."""
+        await asyncio.sleep(self._deaf_seconds)
+        logger.error("the bot has said goodbye and the caller is still on its line: the stream is closed")
+        self._session.let_go()
 
     async def _say_what_is_owed(self) -> None:
         """The caller has finished speaking: their answer goes first, where there is one."""
@@ -260,7 +288,7 @@ class HandoffProcessor(FrameProcessor):
         """See `bot.session.Conversation`."""
         self._words = None
         self._owed = 0
-        self._leg.listen(True)
+        self._listen(True)
         self.advise(advice)
 
     def tell(self, text: str) -> None:

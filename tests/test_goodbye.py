@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import pytest
 from pipecat.frames.frames import InterruptionFrame, UserStartedSpeakingFrame, UserStoppedSpeakingFrame
 from pipecat.tests.utils import SleepFrame, run_test
 
@@ -28,6 +29,7 @@ class Call:
     """A session that orders a goodbye as the caller draws breath, and again when that was interrupted."""
 
     processor: HandoffProcessor
+    closed = False
 
     def now(self) -> float:
         return 1000.0
@@ -39,6 +41,9 @@ class Call:
     def post(self, event: Event) -> None:
         if isinstance(event, GoodbyeInterrupted):
             self.processor.say_goodbye(1, by_model=False)
+
+    def let_go(self) -> None:
+        self.closed = True
 
 
 async def test_a_caller_who_is_heard_a_moment_after_the_goodbye_was_ordered_is_heard_out_and_then_told_goodbye():
@@ -58,3 +63,18 @@ async def test_a_caller_who_is_heard_a_moment_after_the_goodbye_was_ordered_is_h
     assert ears.listens[:2] == [False, True], "the model has to hear the end of their turn"
     assert len(ears.prompts) == 2
     assert "One moment." in ears.prompts[-1]
+
+
+async def test_a_bot_that_has_said_goodbye_lets_go_of_a_caller_whom_nobody_fetches(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("bot.handoff.DEAF_SECONDS", 0.1)
+    call, ears = Call(), Ears()
+    call.processor = HandoffProcessor(
+        call,  # type: ignore[arg-type] - what it uses of a session
+        ears,  # type: ignore[arg-type] - and of a leg
+        leg_number=1,
+        goodbye_line="One moment.",
+        barge_in=BargeIn.FINISH,
+        goodbye_seconds=0.1,
+    )
+    await run_test(call.processor, frames_to_send=[UserStartedSpeakingFrame(), SleepFrame(0.5)])
+    assert (ears.listens, call.closed) == ([False], True)
