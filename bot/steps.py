@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from loguru import logger
 
-from bot.call import Call, Phase
+from bot.call import Call, Phase, is_further
 from bot.carried import Carried
 from bot.effects import Effect
 from bot.events import Event, ImpossibleEvent
@@ -159,16 +159,11 @@ class Steps:
         """The call of the record with every fact that may not have been written; their orders have been carried out.
 
         While the record was away, another process may have heard what is not here, and this one have gone on by what a
-        callback's address said of it. Then whoever is ahead is right: a call never goes back to an earlier hand-off.
+        callback's address said of it. Then whoever is further is right.
         """
-        if call.phase is Phase.ENDED or _way(call) > _way(self.call):
+        if is_further(call, self.call):
             return call
         for event in self._not_kept:
             with contextlib.suppress(ImpossibleEvent):
                 call, _ = step(call, event, self._policy)
-        return call if _way(call) >= _way(self.call) else self.call
-
-
-def _way(call: Call) -> tuple[int, int, int]:
-    """How far a call has come: its media stream, its hand-offs, its attempts."""
-    return call.leg, len(call.handoffs), len(call.attempts)
+        return self.call if is_further(self.call, call) else call

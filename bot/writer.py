@@ -3,8 +3,8 @@
 When the database is gone, slow, or takes no writes, calls go on, and this process is the only judge of the calls that
 it holds. Only the first to find out waits for it, `ANSWER_SECONDS`; after that, writings go to the spool at once, until
 the one task that ships the spool finds the database well again. A spooled step is written if the row stands where this
-process left it. Otherwise it becomes a late entry of the journal, and whoever goes on with the call here is told that
-somebody else was first. Nothing is lost, and nothing is written twice.
+process left it, or is not as far as the step. Otherwise it becomes a late entry of the journal, and whoever goes on
+with the call here is told that somebody else was first. Nothing is lost, and nothing is written twice.
 """
 
 import asyncio

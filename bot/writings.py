@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.call import Call
+from bot.call import Call, is_further
 from bot.record import CALL, Entry, Line, to_json
 from bot.tables import ANSWERS, CALLS, JOURNAL, OUTBOX, TRANSCRIPT
 
@@ -172,9 +172,25 @@ async def ship(connection: AsyncConnection, writing: Writing) -> Outcome:
     there = sa.select(JOURNAL.c.late).where(JOURNAL.c.uid == writing.uid)
     late = (await connection.execute(there)).scalar_one_or_none()
     if late is None:
+        if isinstance(writing, Step) and await _overtake(connection, writing):
+            return Outcome.WRITTEN
         entry = replace(writing.entry, changed=False, late=True)
         await _insert_new(connection, JOURNAL, _journal_row(writing.sid, entry, writing.uid))
     return Outcome.WRITTEN if late is False else Outcome.OUTRUN
+
+
+async def _overtake(connection: AsyncConnection, step: Step) -> bool:
+    """Write a step that was made on another row than there is, if the call is further by it than the row says."""
+    wanted = sa.select(CALLS.c.state, CALLS.c.version).where(CALLS.c.sid == step.sid)
+    row = (await connection.execute(wanted)).one_or_none()
+    if row is None or not is_further(step.call, CALL.validate_python(row.state)):
+        return False
+    if not await _compare_and_set(connection, replace(step, version=row.version, after=None)):
+        return False
+    entry = replace(step.entry, late=True)
+    await _insert_new(connection, JOURNAL, _journal_row(step.sid, entry, step.uid))
+    await _put_out(connection, step.sid, entry, step.uid)
+    return True
 
 
 async def _compare_and_set(connection: AsyncConnection, step: Step) -> bool:

@@ -17,7 +17,7 @@ from postgres import Cluster
 
 from bot import events as ev
 from bot.admission import Admission, Limits
-from bot.call import Call, Phase
+from bot.call import By, Call, End, Handoff, Phase
 from bot.ledger import Entry, Ledger, LedgerError, Line, Record, Stored
 from bot.switchboard import Switchboard
 from bot.tokens import PersonPages, Seal, StreamTokens
@@ -313,6 +313,36 @@ async def test_steps_that_another_process_outran_during_the_outage_are_late_entr
         stored = await cut_off.load(CALL.sid)
         assert stored is not None
         assert await save(cut_off, stored.version)
+        await cut_off.close()
+
+
+async def test_a_call_that_another_process_knows_only_from_its_beginning_is_as_whoever_went_on_with_it_left_it(
+    cluster: Cluster, ledger: Ledger, postgresql: str, spool: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked = replace(CALL, handoffs=(Handoff("desk", "", "", By.MODEL, 2.0),))
+    over = replace(asked, phase=Phase.ENDED, end=End.PUT_THROUGH, ended_at=9.0)
+    async with gate(cluster.port) as (port, passing):
+        cut_off = await Ledger.open(postgresql.replace(str(cluster.port), str(port)), spool)
+        passing.clear()
+        monkeypatch.setattr("bot.writer.ANSWER_SECONDS", 0.1)
+        await begin(ledger)
+        assert await cut_off.add(CALL, Entry(0.5, "begun", {}, Phase.BOT, True))
+        for version, call in enumerate((replace(CALL, tried=1), asked, over), 1):
+            assert await cut_off.save(call, version, Entry(float(version), f"step {version}", {}, call.phase, True))
+        monkeypatch.setattr("bot.writer.ANSWER_SECONDS", 1.5)
+        passing.set()
+        await until(lambda: cut_off.spooled == 0)
+
+        record = await record_of(ledger)
+        assert record.stored == Stored(over, 3)
+        assert [(each.event, each.changed, each.late) for each in record.journal] == [
+            ("event 0", True, False),
+            ("begun", False, True),
+            ("step 1", False, True),
+            ("step 2", True, True),
+            ("step 3", True, True),
+        ]
+        assert not await cut_off.save(replace(over, tried=9), 4, entry(9)), "it has counted more steps than there are"
         await cut_off.close()
 
 
