@@ -172,8 +172,8 @@ def _began(child: ChildLeg) -> float:
 def _orders(outcome: Outcome) -> Iterator[str]:
     handoffs = [handoff for handoff in outcome.record.get("handoffs", ()) if not handoff["withdrawn"]]
     moved = sum(order.applied and not order.completes for order in outcome.orders)
-    called = {leg.sid for leg in outcome.call.called}
-    met = sum(note.data["leg"] in called for note in outcome.of("person", "bridged"))
+    legs = {leg.sid for leg in outcome.call.called}
+    met = sum(note.data["leg"] in legs for note in outcome.of("person", "bridged"))
     left = sum(attempt["outcome"] == "left" for attempt in outcome.record.get("attempts", ()))
     # Whoever finds nobody there any more is fetched back; so is, without the record, whose person has hung up.
     if outcome.record and moved > len(handoffs) + max(left, met):
