@@ -7,6 +7,7 @@ from chaos.plan import Moment, Story
 from sandbox.brain import Call, Fault, Reply, Say, Turn, quoted
 from sandbox.caller import CallerLeg
 from sandbox.model import RealtimeModel
+from sandbox.view import SessionView
 
 QUESTIONS = ("When are you open?", "Do you have boots in nine?", "Can I pay by card?")
 
@@ -31,6 +32,9 @@ class Mind:
 
         self.seeking = False
         """Whether the model has asked for somebody who is called while it has the caller."""
+
+        self._seeks_in: SessionView | None = None
+        """The session that has asked. Another one has lost them with the server that had."""
 
         self._nobodies = 0
         """How often its session says that nobody takes the call."""
@@ -132,14 +136,14 @@ class Mind:
         if said in QUESTIONS:
             return [Say("As I said, yes.")]  # asked again: the answer came late
         if said == "Any news?":
-            if self._told_of_nobody(turn):  # while the caller spoke
+            if self._told_of_nobody(turn) or turn.session is not self._seeks_in:  # while the caller spoke
                 self.seeking = False
                 self._in_vain += 1
                 return [Say("Nobody is free, sorry.")]
             return [Say("I am still looking.")]
         goodbye = self._fault("goodbye")
         if said == "The manager, please.":
-            self.seeking = True
+            self.seeking, self._seeks_in = True, turn.session
             return [Say("I am looking for one."), *goodbye, Call("hand_off", {"target": "manager", "reason": "asked"})]
         self.agreed = True
         if said == "A message, then.":
