@@ -7,7 +7,17 @@ rung for a caller: `settle` ends every attempt that nobody waits for any more, w
 from dataclasses import replace
 
 from bot import briefing
-from bot.call import Attempt, Call, Outcome, Phase, change_attempt, close_attempt, open_attempt, waiting_person
+from bot.call import (
+    Attempt,
+    Call,
+    Outcome,
+    Phase,
+    change_attempt,
+    close_attempt,
+    found_for,
+    open_attempt,
+    waiting_person,
+)
 from bot.effects import (
     BringPerson,
     CallPerson,
@@ -85,7 +95,8 @@ def seek(call: Call, event: Event, policy: Policy) -> Step:
 def wait_for(call: Call, n: int, policy: Policy) -> StartTimer:
     """How long the call to the person of an attempt may take."""
     attempt = call.attempts[n - 1]
-    rings = [p.ring_seconds for p in resolve(policy, attempt.target).endpoints if p.address == attempt.number]
+    people = resolve(policy, attempt.target, found_for(call, attempt)).endpoints
+    rings = [person.ring_seconds for person in people if person.address == attempt.number]
     return StartTimer(Timer.PERSON, n, max(rings, default=0) + KEY_SECONDS)
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from bot.routing import Found
+
 
 class Phase(StrEnum):
     """Who has the caller."""
@@ -202,6 +204,9 @@ class Handoff:
     wants: tuple[str, ...] = ()
     """Languages and skills that the person should have."""
 
+    found: tuple[Found, ...] = ()
+    """Where people are, as the operator's own system said when this was asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -349,6 +354,11 @@ def open_attempt(call: Call, n: int) -> Attempt | None:
     attempt = call.attempts[n - 1]
     named = attempt.failsafe if n == 0 else not attempt.failsafe
     return attempt if named and attempt.outcome is None else None
+
+
+def found_for(call: Call, attempt: Attempt) -> tuple[Found, ...]:
+    """Where people are, as it was known for the hand-off that an attempt belongs to."""
+    return call.handoffs[attempt.handoff - 1].found if 0 < attempt.handoff <= len(call.handoffs) else ()
 
 
 def waiting_person(call: Call) -> int:

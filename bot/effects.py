@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.call import Call
+from bot.call import By, Call
 
 
 class Timer(StrEnum):
@@ -63,6 +63,15 @@ class LeaveMessage:
 @dataclass(frozen=True, slots=True)
 class HangUp:
     """Document, or an order of its own: the call ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindPeople:
+    """Ask where the people of a target are, and request the hand-off with the answer."""
+
+    target: str
+    reason: str
+    by: By
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +185,7 @@ class AskTwilio:
 Document = DialPerson | MeetPerson | ConnectBot | TakeMessage | LeaveMessage | HangUp
 Effect = (
     Document
+    | FindPeople
     | SayGoodbye
     | SayFarewell
     | ListenAgain

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from bot.call import By, Call
 from bot.effects import Timer
+from bot.routing import Found
 
 
 class Failure(StrEnum):
@@ -72,6 +73,9 @@ class HandoffRequested(Event):
     """The name of the person who asked, where one did."""
     wants: tuple[str, ...] = ()
     """Languages and skills that the person should have."""
+
+    found: tuple[Found, ...] = ()
+    """Where people are, as the operator's own system says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,7 @@ from bot.effects import (
     ConnectBot,
     DialPerson,
     Document,
+    FindPeople,
     HangUp,
     ListenAgain,
     MeetPerson,
@@ -94,7 +95,7 @@ from bot.events import (
 from bot.lost_model import model_lost, model_renewed
 from bot.outgoing import callee_answered, callee_missed
 from bot.rescue import line_lost, rescue_asked
-from bot.routing import BargeIn, Policy, resolve
+from bot.routing import BargeIn, Policy, finders, resolve
 from bot.transfer import (
     CHECK_SECONDS,
     FAILSAFE_CHECK_SECONDS,
@@ -318,7 +319,11 @@ def _perhaps(
         if call.phase not in (Phase.BOT, Phase.PARTING):
             return call, ()  # a person is on the way already, or there is no bot to go away from
         call, request = notice(call, event, policy)
-        return _handoff_requested(call, request, policy) if request is not None else (call, ())
+        if request is None:
+            return call, ()
+        if request.target is not None and finders(policy, request.target):
+            return call, (FindPeople(request.target, request.reason, request.by),)
+        return _handoff_requested(call, request, policy)
 
     return handle
 

@@ -19,6 +19,7 @@ from bot.conversation import Conversation
 from bot.desk import Desk
 from bot.events import ImpossibleEvent, StreamEnded, StreamStarted
 from bot.feed import Feed
+from bot.finder import PeopleFinder
 from bot.ledger import Ledger
 from bot.loop_thread import LoopThread
 from bot.metrics import Metrics
@@ -168,6 +169,8 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
     if settings.retention_days is not None:
         days = settings.retention_days
         retention = Retention(settings.database_url, recordings, days=days, clock=time.time)
+    secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret is not None else ""
+    finder = PeopleFinder(secret, time.time)
     metrics = Metrics(live=lambda phase: switchboard.live_in(phase), spooled=lambda: ledger.spooled)
     switchboard = Switchboard(
         policy=lambda called: receptions.of(called).policy,
@@ -181,6 +184,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         observer=Observers((metrics, reporter, Traces())),
         on_stream_expected=expect_stream,
         tells=settings.webhook_url is not None,
+        finder=finder,
     )
     desk = Desk(switchboard, feed, name=reporter.name)
     addresses = Addresses(settings.public_url)
@@ -197,8 +201,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         asyncio.create_task(reporter.run(state)),
         asyncio.create_task(metrics.watch_loop()),
     ]
-    if settings.webhook_url is not None and settings.webhook_secret is not None:
-        secret = settings.webhook_secret.get_secret_value()
+    if settings.webhook_url is not None:
         outbox = Outbox(ledger, settings.webhook_url, secret, clock=switchboard.now)
         background.append(asyncio.create_task(outbox.run()))
     if receptions.call_out:
@@ -228,6 +231,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         await anteroom.close()
         await switchboard.close()
         await telephony.close()
+        await finder.close()
         await ledger.close()
 
         async def last() -> None:

@@ -39,6 +39,16 @@ def signature(secret: str, timestamp: int, body: str) -> str:
     return hmac.new(secret.encode(), f"{timestamp}.{body}".encode(), hashlib.sha256).hexdigest()
 
 
+def signed(secret: str, timestamp: int, body: str) -> dict[str, str]:
+    """The headers of a request of ours to the operator's own systems."""
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "Putthrough",
+        "Putthrough-Timestamp": str(timestamp),
+        "Putthrough-Signature": f"v1={signature(secret, timestamp, body)}",
+    }
+
+
 class Outbox:
     """Sends what is to be told."""
 
@@ -109,13 +119,7 @@ class Outbox:
         """Send one. Returns why it was not taken."""
         at = datetime.fromtimestamp(waiting.at, UTC).isoformat()
         body = json.dumps({"id": waiting.uid, "type": waiting.type, "at": at, "data": waiting.data})
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": "Putthrough",
-            "Putthrough-Event": waiting.uid,
-            "Putthrough-Timestamp": str(timestamp),
-            "Putthrough-Signature": f"v1={signature(self._secret, timestamp, body)}",
-        }
+        headers = {"Putthrough-Event": waiting.uid, **signed(self._secret, timestamp, body)}
         try:
             async with http.post(self._url, data=body.encode(), headers=headers, allow_redirects=False) as answer:
                 return None if 200 <= answer.status < 300 else f"HTTP {answer.status}"

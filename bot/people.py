@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot import briefing, twiml
-from bot.call import Call
-from bot.routing import OURS, Endpoint, Policy, Target, resolve
+from bot.call import Call, found_for
+from bot.routing import OURS, UNKNOWN_RING_SECONDS, Endpoint, Policy, Target, resolve
 from bot.telephony import NewCall, NewText
 from bot.tokens import PersonPages
 from bot.twiml import Addresses
@@ -63,5 +63,6 @@ class People:
 
     def _whom(self, call: Call, attempt: int) -> tuple[Target, Endpoint]:
         tried = call.attempts[attempt - 1]
-        target = resolve(self.policy, tried.target)
-        return target, next(person for person in target.endpoints if person.address == tried.number)
+        target = resolve(self.policy, tried.target, found_for(call, tried))
+        known = (person for person in target.endpoints if person.address == tried.number)
+        return target, next(known, Endpoint(tried.number, UNKNOWN_RING_SECONDS))

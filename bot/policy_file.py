@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
@@ -18,6 +19,7 @@ from bot.routing import (
     BargeIn,
     Endpoint,
     Fallback,
+    Finder,
     Mode,
     Order,
     Policy,
@@ -144,16 +146,49 @@ def _some(numbers: tuple[NumberEntry, ...]) -> tuple[NumberEntry, ...]:
     return numbers
 
 
+NumberEntries = tuple[Annotated[NumberEntry, BeforeValidator(_number_entry)], ...]
+
+
+def _address_pattern(written: Any) -> str:
+    if not isinstance(written, str):
+        raise refusal(f"holds {written} without quotes", 'write it in quotes: "+12025550143"')
+    pattern = digits(written) if written.startswith("+") else written
+    if not re.fullmatch(r"\+[1-9][0-9]{2,14}\*?|sips?:[^\s?\[\],]+@[^\s*?\[\],]+|client:[A-Za-z0-9_.@+*-]+", pattern):
+        remedy = 'write numbers, how they begin, or SIP addresses at a host: "+1202555*", "sip:*@pbx.example.com"'
+        raise refusal(f"holds `{written}`, which does not say who may be rung", remedy)
+    return pattern
+
+
+def _asked_url(written: str) -> str:
+    parts = urlsplit(written)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise refusal(
+            f"is `{written}`, which is no address", "write one with https://, e.g. `https://crm.example.com/who`"
+        )
+    return written
+
+
+class ResolveEntry(Section):
+    """A system of the operator's own that is asked who is there, at each hand-off."""
+
+    url: Annotated[str, AfterValidator(_asked_url)]
+    """Where it is asked, e.g. `https://crm.example.com/who-is-there`."""
+
+    allow: Annotated[tuple[Annotated[str, BeforeValidator(_address_pattern)], ...], Field(min_length=1)]
+    """Whom it may name: numbers, how they begin, SIP addresses at a host: `["+1202555*", "sip:*@pbx.example.com"]`."""
+
+    def finder(self) -> Finder:
+        """It as the law knows it."""
+        return Finder(self.url, self.allow)
+
+
 class TargetEntry(Section):
     """A destination that the model may name."""
 
     description: Annotated[Text, Field(max_length=500)]
     """When to choose this target, in a sentence that the model reads."""
 
-    numbers: Annotated[
-        tuple[Annotated[NumberEntry, BeforeValidator(_number_entry)], ...],
-        AfterValidator(_some),
-    ]
+    numbers: Annotated[NumberEntries, AfterValidator(_some)]
     """At least one telephone number, each on a line with `- ` before it."""
 
     ring_seconds: RingSeconds = 20
@@ -189,6 +224,9 @@ class TargetEntry(Section):
     offered: bool = True
     """Whether the model is told that there is this target."""
 
+    resolve: ResolveEntry | None = None
+    """Who is asked at each hand-off where these people are; without an answer, `numbers` hold."""
+
     @model_validator(mode="after")
     def _fits_together(self) -> "TargetEntry":
         if self.sms and not any(entry.number for entry in self.numbers):
@@ -218,6 +256,7 @@ class TargetEntry(Section):
             self.next,
             self.sms,
             self.offered,
+            self.resolve.finder() if self.resolve else None,
         )
 
 

@@ -6,13 +6,17 @@ this file turns a key into somebody to ring, and it can only return whom the ope
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Protocol
 from zlib import crc32
 
 OURS = "ours"
 """A caller id that means the number that was called."""
+
+UNKNOWN_RING_SECONDS = 30
+"""How long somebody is rung of whom this process knows only the address. Seconds."""
 
 _E164 = re.compile(r"\+[1-9][0-9]{1,14}")
 
@@ -106,6 +110,27 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Finder:
+    """A system of the operator's that is asked where the people of a target are right now."""
+
+    url: str
+    allow: tuple[str, ...]
+    """The addresses that may come of it; in each a `*` stands for any characters, e.g. `+1202*`."""
+
+    def allows(self, address: str) -> bool:
+        """Whether somebody may be rung there."""
+        return any(fnmatchcase(address, each) for each in self.allow)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where the people of a target are, for one hand-off."""
+
+    target: str
+    endpoints: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A destination that the model may name: a person or a group behind one key."""
 
@@ -144,6 +169,9 @@ class Target:
 
     offered: bool = True
     """Whether the model is told that there is this target."""
+
+    finder: Finder | None = None
+    """Who is asked at each hand-off where these people are. Without an answer, `endpoints` hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,13 +338,42 @@ class Policy:
     """What callers are told of that before anything else; empty for nothing."""
 
 
-def resolve(policy: Policy, key: str) -> Target:
-    """The target behind a key; the default target for a key that the operator did not define."""
-    return policy.targets.get(key) or policy.targets[policy.default]
+def resolve(policy: Policy, key: str, found: Sequence[Found] = ()) -> Target:
+    """The target behind a key; the default target for a key that the operator did not define.
+
+    Args:
+        policy: The operator's rules.
+        key: The target's key.
+        found: Where people are, as far as that was asked for.
+    """
+    target = policy.targets.get(key) or policy.targets[policy.default]
+    people = next((each.endpoints for each in found if each.target == target.key), ())
+    return replace(target, endpoints=people) if people else target
+
+
+def finders(policy: Policy, key: str) -> dict[str, Finder]:
+    """Who is to be asked before a hand-off to a target: by the keys of that target and those that come after it."""
+    asked: dict[str, Finder] = {}
+    seen: set[str] = set()
+    following: str | None = resolve(policy, key).key
+    while following is not None and following not in seen:
+        seen.add(following)
+        target = policy.targets[following]
+        if target.finder is not None:
+            asked[following] = target.finder
+        following = target.next
+    return asked
 
 
 def route(
-    policy: Policy, key: str, at: float, *, wants: Sequence[str] = (), turn: str = "", at_any_hour: bool = False
+    policy: Policy,
+    key: str,
+    at: float,
+    *,
+    wants: Sequence[str] = (),
+    turn: str = "",
+    at_any_hour: bool = False,
+    found: Sequence[Found] = (),
 ) -> tuple[Stop, ...]:
     """Whom a hand-off tries, attempt by attempt: the target's people, then those of the next targets.
 
@@ -327,6 +384,7 @@ def route(
         wants: Languages and skills that the person should have. Who has most of them is tried first.
         turn: What decides who begins where people take turns.
         at_any_hour: Whether closed targets are tried too.
+        found: Where people are, as far as that was asked for.
 
     Returns:
         Nobody, where all of them are closed.
@@ -336,7 +394,7 @@ def route(
     following: str | None = resolve(policy, key).key
     while following is not None and following not in seen:
         seen.add(following)
-        target = policy.targets[following]
+        target = resolve(policy, following, found)
         if at_any_hour or is_open(target, at):
             stops += _stops(target, wants, turn)
         following = target.next

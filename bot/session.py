@@ -27,6 +27,7 @@ from bot.effects import (
     DialPerson,
     Document,
     Effect,
+    FindPeople,
     HangUp,
     LeaveMessage,
     ListenAgain,
@@ -41,7 +42,8 @@ from bot.effects import (
     TextPerson,
     Timer,
 )
-from bot.events import Event, ImpossibleEvent, TimerFired
+from bot.events import Event, HandoffRequested, ImpossibleEvent, TimerFired
+from bot.finder import FindsPeople, NobodyIsAsked
 from bot.law import standing_document
 from bot.ledger import Entry, Ledger, LedgerError, Role
 from bot.notices import notices
@@ -110,6 +112,7 @@ class Session:
         observer: Observer,
         on_end: Callable[["Session"], None],
         tells: bool = False,
+        finder: FindsPeople | None = None,
     ) -> None:
         """Take a call as the ledger has it.
 
@@ -125,6 +128,7 @@ class Session:
             observer: Told of what happens to the call here.
             on_end: Told once, when the call has ended.
             tells: Whether the operator's own systems are told of what happens.
+            finder: Knows where people are; without one, the policy does.
         """
         self._steps = Steps(
             call,
@@ -142,6 +146,7 @@ class Session:
         """Where supervisors listen in."""
 
         self._policy = policy
+        self._finder = finder or NobodyIsAsked()
         self._ledger = ledger
         self._render = render
         self._orders = Orders(telephony, render, calling, clock)
@@ -214,6 +219,8 @@ class Session:
         Raises:
             ImpossibleEvent: The event contradicts the call, which is unchanged.
         """
+        if isinstance(event, HandoffRequested):
+            event = await self._finder.complete(event, self.call, self._policy)
         document = await self._step(event)
         if document is not None:
             self._spawn(self._order(document))
@@ -364,6 +371,8 @@ class Session:
                     document = effect
                 case StartTimer(timer, number, seconds):
                     self._timers.start(timer, number, seconds)
+                case FindPeople(target, reason, by):
+                    self.post(HandoffRequested(at=self.now(), target=target, reason=reason, by=by))
                 case AskTwilio():
                     self._spawn(self._report(self._orders.ask(self.sid)))
                 case CallPerson(attempt) if not (self.talks or self._steps.confirmed):

@@ -358,6 +358,9 @@ def load_all(environ: Mapping[str, str] | None = None, env_file: str | Path | No
         if policy is None or pipelines is None:
             return None
         problems.extend(_unknown_targets(policy, pipelines))
+        if any(target.finder for target in policy.targets.values()) and not values.get("WEBHOOK_SECRET"):
+            remedy = "set it to a long text that the system asked by `resolve` knows: it proves that a request is ours"
+            problems.append(Problem("environment", "`WEBHOOK_SECRET` is missing, but a target has `resolve`", remedy))
         return Answering(replace(policy, other_models=len(pipelines) - 1), pipelines)
 
     first = answering(policy_path, pipeline_name)

@@ -12,6 +12,7 @@ from bot.call import BOT_PHASES, Call, Phase
 from bot.carried import Carried
 from bot.effects import ConnectBot, Document, HangUp
 from bot.events import Event, RescueAsked, StreamStarted
+from bot.finder import FindsPeople
 from bot.law import answer, answer_without_bot, standing_document
 from bot.ledger import Entry, Ledger, LedgerError
 from bot.notices import notices
@@ -43,6 +44,7 @@ class Switchboard:
         on_stream_expected: Callable[[Call], None] = lambda call: None,
         clock: Callable[[], float] = time.time,
         tells: bool = False,
+        finder: FindsPeople | None = None,
     ) -> None:
         """Compose it.
 
@@ -59,6 +61,7 @@ class Switchboard:
             on_stream_expected: Told of the call whose next stream Twilio is about to open.
             clock: Unix seconds.
             tells: Whether the operator's own systems are told of what happens.
+            finder: Knows where people are; without one, the policy does.
         """
         self.policy_of = policy
         self.ledger = ledger
@@ -72,6 +75,7 @@ class Switchboard:
         self._on_stream_expected = on_stream_expected
         self._clock = clock
         self._tells = tells
+        self._finder = finder
         self._sessions: dict[str, Session] = {}
         self._finding = asyncio.Lock()
         self.draining = False
@@ -292,6 +296,7 @@ class Switchboard:
             observer=self._observer,
             on_end=self._forget,
             tells=self._tells,
+            finder=self._finder,
         )
         if call.phase is not Phase.ENDED:
             self._sessions[call.sid] = session

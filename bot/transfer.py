@@ -20,6 +20,7 @@ from bot.call import (
     close_attempt,
     end_call,
     fall,
+    found_for,
     latest_open,
     open_attempt,
     over,
@@ -82,7 +83,7 @@ def agree(call: Call, event: HandoffRequested, policy: Policy) -> Call:
     target = event.target
     if target is not None:
         target = resolve(policy, target).key if len(call.handoffs) < policy.max_hops else None
-    handoff = Handoff(target, event.reason, event.summary, event.by, event.at, wants=event.wants)
+    handoff = Handoff(target, event.reason, event.summary, event.by, event.at, wants=event.wants, found=event.found)
     return replace(call, handoffs=(*call.handoffs, handoff), tried=0)
 
 
@@ -92,7 +93,15 @@ def next_stop(call: Call, policy: Policy) -> Stop | None:
     if handoff.target is None:
         return None
     at_any_hour = handoff.by in AT_ANY_HOUR
-    stops = route(policy, handoff.target, handoff.at, wants=handoff.wants, turn=call.sid, at_any_hour=at_any_hour)
+    stops = route(
+        policy,
+        handoff.target,
+        handoff.at,
+        wants=handoff.wants,
+        turn=call.sid,
+        at_any_hour=at_any_hour,
+        found=handoff.found,
+    )
     return stops[call.tried] if call.tried < len(stops) else None
 
 
@@ -204,7 +213,7 @@ def to_failsafe(call: Call, event: Event, policy: Policy) -> Step:
 
 def _check_ringing(call: Call, policy: Policy) -> StartTimer:
     addresses = call.attempts[-1].number.split(",")
-    people = resolve(policy, call.attempts[-1].target).endpoints
+    people = resolve(policy, call.attempts[-1].target, found_for(call, call.attempts[-1])).endpoints
     ring_seconds = max((person.ring_seconds for person in people if person.address in addresses), default=0)
     return StartTimer(Timer.CHECK, len(call.attempts), ring_seconds + RING_GRACE_SECONDS)
 

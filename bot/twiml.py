@@ -14,10 +14,20 @@ from urllib.parse import quote, urlencode
 
 from twilio.twiml.voice_response import Connect, Dial, Gather, Stream, VoiceResponse
 
-from bot.call import Attempt, Call, Direction
+from bot.call import Attempt, Call, Direction, found_for
 from bot.effects import ConnectBot, DialPerson, Document, HangUp, LeaveMessage, MeetPerson, TakeMessage
 from bot.phrases import LANGUAGES
-from bot.routing import OURS, Endpoint, Mode, Policy, Target, failsafe_seconds, resolve, shown_number
+from bot.routing import (
+    OURS,
+    UNKNOWN_RING_SECONDS,
+    Endpoint,
+    Mode,
+    Policy,
+    Target,
+    failsafe_seconds,
+    resolve,
+    shown_number,
+)
 
 OVERRIDES = "#ct=1000&rt=5000&tt=14000&rc=3&rp=5xx,ct,rt"
 """How Twilio shall ask us (Twilio: Webhooks, connection overrides): one second to connect, five to answer, and three
@@ -178,9 +188,10 @@ def hosted_fallback(policy: Policy, after_message: str) -> str:
 
 
 def _dial(n: int, attempt: Attempt, call: Call, policy: Policy, at: Addresses) -> str:
-    target = resolve(policy, attempt.target)
+    target = resolve(policy, attempt.target, found_for(call, attempt))
     addresses = attempt.number.split(",")
     people = [endpoint for endpoint in target.endpoints if endpoint.address in addresses]
+    people = people or [Endpoint(address, UNKNOWN_RING_SECONDS) for address in addresses]
     text = _dial_people(n, people, target, call, policy, at, headers=True)
     if len(text) > INLINE_LIMIT:  # many people, with long addresses
         text = _dial_people(n, people, target, call, policy, at, headers=False)
@@ -192,7 +203,7 @@ def _dial_people(
 ) -> str:
     dial = Dial(
         action=at.callback("dialed", n),
-        timeout=max((person.ring_seconds for person in people), default=30),
+        timeout=max(person.ring_seconds for person in people),
         time_limit=policy.dial_seconds,
         **_caller_id(target, call),
     )
