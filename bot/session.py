@@ -338,14 +338,16 @@ class Session:
 
     def _caught_up(self, before: Call) -> None:
         """Another process has gone on with the call, and gave orders that only the bot here can carry out."""
-        if before.phase is not Phase.SEEKING or not self.talks:
+        if not self.talks or before.phase not in (Phase.BOT, Phase.SEEKING):
             return
         match self.call.phase:
             case Phase.SEEKING:
                 self._hear_of_people(before)
             case Phase.LEAVING:
-                self._tell(lambda line: line.say_goodbye(len(self.call.handoffs)))
-            case Phase.BOT:
+                n = len(self.call.handoffs)
+                self._timers.start(Timer.GOODBYE, n, self._policy.goodbye_seconds)
+                self._tell(lambda line: line.say_goodbye(n))
+            case Phase.BOT if before.phase is Phase.SEEKING:
                 self._tell(lambda line: line.listen_again(briefing.nobody_came(self.call)))
             case _:
                 pass

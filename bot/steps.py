@@ -52,9 +52,9 @@ class Steps:
         self._notices = notices
         self._made = made
         self._caught_up = caught_up
-        self._not_kept: list[Event] = []
+        self._not_kept: list[tuple[Event, Call]] = []
         """Facts that the record may not have when another process goes on with the call: those in the spool, and those
-        that were not taken at all. To tell them twice changes nothing."""
+        that were not taken at all; each with the call that it happened to."""
 
     @property
     def confirmed(self) -> bool:
@@ -121,7 +121,7 @@ class Steps:
                     ours = await self._keep(call, event)
             except (LedgerError, TimeoutError) as error:
                 logger.error("neither the record nor its spool took a step, the call goes on: {!r}", error)
-                self._not_kept.append(event)
+                self._not_kept.append((event, self.call))
                 ours = True
             if ours:
                 self._made(self.call, call, event)
@@ -143,7 +143,7 @@ class Steps:
         if await self._ledger.save(call, self._version, entry):
             self._version += 1
             if self._ledger.behind(call.sid):
-                self._not_kept.append(event)
+                self._not_kept.append((event, self.call))
             else:
                 self._not_kept.clear()
             return True
@@ -163,7 +163,9 @@ class Steps:
         """
         if is_further(call, self.call):
             return call
-        for event in self._not_kept:
+        for event, before in self._not_kept:
+            if is_further(call, before):
+                continue  # it has come to that by this fact, whoever wrote it
             with contextlib.suppress(ImpossibleEvent):
                 call, _ = step(call, event, self._policy)
         return self.call if is_further(self.call, call) else call
