@@ -111,7 +111,8 @@ def settle(call: Call, at: float) -> Step:
             call = close_attempt(call, at, Outcome.SUPERSEDED, n=n)
         attempt = call.attempts[n - 1]
         on_the_line = attempt.leg_sid is not None and not attempt.leg_over
-        if on_the_line and attempt.outcome not in (None, Outcome.ANSWERED):
+        needless = attempt.outcome is not Outcome.ANSWERED or attempt.waits
+        if on_the_line and attempt.outcome is not None and needless:
             call = change_attempt(call, n, leg_over=True)
             released.append(ReleasePerson(n))
     return call, tuple(released)
@@ -204,6 +205,10 @@ def attended_leg_ended(call: Call, event: PersonLegEnded, policy: Policy) -> Ste
     n = event.attempt
     call = change_attempt(call, n, leg_over=True)
     attempt = call.attempts[n - 1]
+    if attempt.outcome is None and attempt.waits and call.phase is Phase.PERSON:
+        # Gone before the caller was back in the conference, and it may be that they come into an empty one.
+        call = change_attempt(close_attempt(call, event.at, Outcome.ANSWERED, n=n), n, ended_by="person")
+        return back_from(call, policy)
     if attempt.outcome is not None or attempt.bridged_at is not None:
         return call, ()  # after a conversation the caller's own Dial tells the end
     if attempt.accepted_at is None:
@@ -223,6 +228,8 @@ def attended_leg_ended(call: Call, event: PersonLegEnded, policy: Policy) -> Ste
 def bridged(call: Call, event: Bridged, policy: Policy) -> Step:
     """The caller is in the conference, and so is the person."""
     attempt = _of(call, event, event.attempt)
+    if attempt is not None and attempt.outcome is None and attempt.waits:
+        return change_attempt(call, event.attempt, waits=False), ()  # together again
     if attempt is None or open_attempt(call, event.attempt) is None or attempt.bridged_at is not None:
         return call, ()
     if attempt.accepted_at is None or call.phase not in (Phase.REDIRECTING, Phase.PERSON):

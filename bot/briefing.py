@@ -108,10 +108,26 @@ def closed(target: Target, at: float) -> str:
     )
 
 
+def _is_latest(call: Call, at: float | None) -> bool:
+    """Whether the line was not lost since then."""
+    return not call.falls or call.falls[-1].at < (at or 0.0)
+
+
+def _sent_back(call: Call) -> str:
+    who = call.attempts[-1].target.replace("_", " ")
+    return (
+        f"The caller is back with you: the person at {who} has talked with them and sent them back to you. You did not "
+        "hear what was said between them. Do not greet them as if the call were new. Say in one sentence that you are "
+        "there again, and ask what you can still do for them."
+    )
+
+
 def for_returning_bot(call: Call, policy: Policy) -> str | None:
     """The instruction with which the bot takes the caller back; None on the first leg of a call."""
     if call.leg == 1:
         return None
+    if call.attempts and call.attempts[-1].sent_back and _is_latest(call, call.attempts[-1].ended_at):
+        return _sent_back(call)
     if call.falls and call.falls[-1].rung is Rung.RESCUE:
         cut = any(a.attended and a.outcome is Outcome.SUPERSEDED for a in tried_in_vain(call))
         return f"{FOR_RESCUED_BOT} {CALLING_WAS_CUT}" if cut else FOR_RESCUED_BOT

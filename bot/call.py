@@ -257,6 +257,15 @@ class Attempt:
     machine: bool = False
     """Twilio heard a mailbox."""
 
+    sent_back: bool = False
+    """The person sent the caller back to the bot."""
+
+    waits: bool = False
+    """They are in the conference again after they had stepped out of it, and the caller is not there yet."""
+
+    held: int = 0
+    """The caller is held while the person is out of the conference: how many seconds at the end of the present wait."""
+
     ended_by: str | None = None
     """Who ended the conversation, `caller` or `person`, where we are told."""
 

@@ -1,4 +1,4 @@
-"""What can be ordered for a call. Six of the orders are *documents*: what Twilio shall do with the caller next."""
+"""What can be ordered for a call. Seven of the orders are *documents*: what Twilio shall do with the caller next."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -41,6 +41,15 @@ class MeetPerson:
     """Document: into the conference, where the person of the attempt is."""
 
     attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class HoldCaller:
+    """Document: a moment of waiting for what the person of the attempt, who stepped out of the conference, does."""
+
+    attempt: int
+    held: int
+    """How many seconds it has been when the wait is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +191,7 @@ class AskTwilio:
     """Ask Twilio whether the call still lives."""
 
 
-Document = DialPerson | MeetPerson | ConnectBot | TakeMessage | LeaveMessage | HangUp
+Document = DialPerson | MeetPerson | HoldCaller | ConnectBot | TakeMessage | LeaveMessage | HangUp
 Effect = (
     Document
     | FindPeople

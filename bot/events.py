@@ -261,6 +261,20 @@ class Bridged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PersonSentBack(Event):
+    """The person, with the caller in the conference, pressed the key that sends the caller back to the bot, twice."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonSteppedIn(Event):
+    """The person pressed it once, which led them out of the conference, and goes back in."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DialEnded(Event):
     """A `<Dial>` of ours is over (Twilio: its `action` request)."""
 
@@ -273,6 +287,8 @@ class DialEnded(Event):
 
     caller_gone: bool = False
     code: int | None = None
+    held: int = 0
+    """How many seconds the caller has been held since then; see `bot.sent_back`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,7 +43,6 @@ from bot.effects import (
     FindPeople,
     HangUp,
     ListenAgain,
-    MeetPerson,
     SayFarewell,
     SayGoodbye,
     StartTimer,
@@ -96,6 +95,7 @@ from bot.lost_model import model_lost, model_renewed
 from bot.outgoing import callee_answered, callee_missed
 from bot.rescue import line_lost, rescue_asked
 from bot.routing import BargeIn, Policy, finders, resolve
+from bot.sent_back import SENT_BACK, with_person
 from bot.transfer import (
     CHECK_SECONDS,
     FAILSAFE_CHECK_SECONDS,
@@ -185,7 +185,7 @@ def standing_document(call: Call) -> Document:
         case Phase.RINGING:
             return DialPerson(len(call.attempts))
         case Phase.REDIRECTING | Phase.PERSON if n := waiting_person(call):
-            return MeetPerson(n)
+            return with_person(call, n)
         case Phase.REDIRECTING if call.attempts and call.attempts[-1].outcome is None:
             return DialPerson(len(call.attempts))
         case Phase.VOICEMAIL:
@@ -437,6 +437,7 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     PersonDeclined: _by_mode(attended_declined, person_declined),
     PersonLegEnded: _by_mode(attended_leg_ended, person_leg_ended),
     Bridged: bridged,
+    **SENT_BACK,
     DialEnded: dial_ended,
     MessageRecorded: message_recorded,
     CallEnded: _call_ended,

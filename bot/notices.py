@@ -105,5 +105,9 @@ def _of_attempt(n: int, attempt: Attempt) -> dict[str, Any]:
         "number": attempt.answered_by or attempt.number,
         "outcome": str(attempt.outcome) if attempt.outcome else None,
         "code": attempt.code,
-        **({"ended_by": attempt.ended_by, "short": attempt.short} if attempt.outcome is Outcome.ANSWERED else {}),
+        **(_of_conversation(attempt) if attempt.outcome is Outcome.ANSWERED else {}),
     }
+
+
+def _of_conversation(attempt: Attempt) -> dict[str, Any]:
+    return {"ended_by": attempt.ended_by, "short": attempt.short, "sent_back": attempt.sent_back}

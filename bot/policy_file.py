@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
@@ -351,6 +351,9 @@ class PolicyFile(Section):
     dial_seconds: int = Field(default=14_400, ge=60, le=86_400)
     """The longest conversation with a person. Seconds (Twilio: `<Dial>`, `timeLimit`)."""
 
+    back_key: Literal["**", ""] = "**"
+    """What a person in a conference presses to send the caller back to the bot; empty for nothing."""
+
     short_seconds: int = Field(default=10, ge=0, le=600)
     """A conversation with a person that is shorter is flagged in the record. Seconds; 0 for none."""
 
@@ -402,6 +405,7 @@ class PolicyFile(Section):
             rescue=self.failsafe is Failsafe.RESCUE if self.failsafe else rescue,
             bot_seconds=self.limits.bot_seconds,
             bot_tokens=self.limits.bot_tokens,
+            back_key=bool(self.back_key),
             short_seconds=self.short_seconds,
             triggers=self.triggers.triggers(self.default),
             outbound=self.outbound.outbound() if self.outbound else None,

@@ -317,6 +317,9 @@ class Policy:
     other_models: int = 0
     """How many pipelines can take over in mid-call when the model is gone (`fallback` in the pipeline's file)."""
 
+    back_key: bool = False
+    """Whether a person who has the caller in a conference can send them back to the bot by pressing `*` twice."""
+
     short_seconds: int = 10
     """A conversation with a person that is shorter is flagged in the record. Seconds; 0 for none."""
 

@@ -55,6 +55,7 @@ from bot.events import (
     RedirectFailed,
 )
 from bot.routing import Fallback, Mode, Policy, Stop, after_nobody, failsafe_seconds, resolve, route
+from bot.sent_back import after_conference
 
 REDIRECT_SECONDS = 10.0
 """The longest wait for any sign of a redirect; past it our own stream is closed."""
@@ -290,6 +291,8 @@ def dial_ended(call: Call, event: DialEnded, policy: Policy) -> Step:
     attempt = open_attempt(call, event.attempt)
     if attempt is None:
         return call, ()  # a retried webhook, or the action of a Dial that a redirect interrupted
+    if attempt.attended and (goes_on := after_conference(call, event, policy)) is not None:
+        return goes_on
     outcome = _outcome(attempt, event)
     call = close_attempt(call, event.at, outcome, event.code, n=event.attempt)
     if outcome is Outcome.ANSWERED:

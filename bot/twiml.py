@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 from twilio.twiml.voice_response import Connect, Dial, Gather, Stream, VoiceResponse
 
 from bot.call import Attempt, Call, Direction, found_for
-from bot.effects import ConnectBot, DialPerson, Document, HangUp, LeaveMessage, MeetPerson, TakeMessage
+from bot.effects import ConnectBot, DialPerson, Document, HangUp, HoldCaller, LeaveMessage, MeetPerson, TakeMessage
 from bot.phrases import LANGUAGES
 from bot.routing import (
     OURS,
@@ -73,9 +73,9 @@ class Addresses:
         """The media WebSocket: `wss` for https, `ws` for http. No query: Twilio would remove it."""
         return re.sub(r"^http", "ws", self.public_url) + "/twilio/media"
 
-    def callback(self, name: str, attempt: int) -> str:
+    def callback(self, name: str, attempt: int, **more: int) -> str:
         """The webhook for one fact about an attempt. Twilio signs the whole URL, so what it carries can be trusted."""
-        return self._url(f"handoff/{name}", attempt=attempt)
+        return self._url(f"handoff/{name}", attempt=attempt, **more)
 
     def person(self, name: str, attempt: int, call_sid: str) -> str:
         """The webhook for one fact about a person who is called for a caller: the call is not the caller's own."""
@@ -122,6 +122,8 @@ def document(order: Document, call: Call, policy: Policy, at: Addresses, *, toke
             return _dial(n, call.attempts[n - 1], call, policy, at)
         case MeetPerson(attempt=n):
             return _meet(n, call, policy, at)
+        case HoldCaller(attempt=n, held=held):
+            return _hold(n, held, at)
         case TakeMessage():
             return _take_message(policy, at)
         case LeaveMessage():
@@ -272,6 +274,13 @@ def _meet(n: int, call: Call, policy: Policy, at: Addresses) -> str:
     return str(response)
 
 
+def _hold(n: int, held: int, at: Addresses) -> str:
+    response = VoiceResponse()
+    response.pause(length=1)
+    response.redirect(at.callback("dialed", n, held=held), method="POST")
+    return str(response)
+
+
 def _conference(dial: Dial, n: int, call: Call, at: Addresses) -> None:
     # The account's conferences share their names: the CallSid is nobody else's. The callback of whoever comes first
     # counts for both, so it is the same.
@@ -364,9 +373,40 @@ def await_caller(n: int, call: Call, policy: Policy, language: str, at: Addresse
     words = LANGUAGES[language]
     response = VoiceResponse()
     response.say(words.thanks, language=words.voice)
-    dial = Dial(time_limit=policy.dial_seconds)
+    _wait(response, n, call, policy, at)
+    return str(response)
+
+
+def return_to_caller(n: int, call: Call, policy: Policy, at: Addresses) -> str:
+    """For a person who stepped out of the conference and does not send the caller back: in again."""
+    response = VoiceResponse()
+    _wait(response, n, call, policy, at)
+    return str(response)
+
+
+def _wait(response: VoiceResponse, n: int, call: Call, policy: Policy, at: Addresses) -> None:
+    # A star leads out of the conference and to the action (Twilio: TwiML `<Dial hangupOnStar>`); so does its end.
+    star = {"hangup_on_star": True, "action": at.person("left", n, call.sid)} if policy.back_key else {}
+    dial = Dial(time_limit=policy.dial_seconds, **star)
     _conference(dial, n, call, at)
     response.append(dial)
+    response.hangup()
+
+
+def second_key(n: int, call_sid: str, at: Addresses) -> str:
+    """The answer to the first star: is there a second one?"""
+    action = at.person("back", n, call_sid)
+    response = VoiceResponse()
+    response.append(Gather(num_digits=1, timeout=2, finish_on_key="", action=action))
+    response.redirect(action, method="POST")
+    return str(response)
+
+
+def caller_is_back(language: str) -> str:
+    """For a person who has sent the caller back to the bot."""
+    words = LANGUAGES[language]
+    response = VoiceResponse()
+    response.say(words.thanks, language=words.voice)
     response.hangup()
     return str(response)
 

@@ -58,7 +58,9 @@ class Conference:
         """Who is inside."""
         return [participant.leg for participant in self._inside]
 
-    async def take_part(self, leg: CallerLeg, noun: ET.Element, callback: str | None, time_limit: float) -> None:
+    async def take_part(
+        self, leg: CallerLeg, noun: ET.Element, callback: str | None, time_limit: float, *, star: bool = False
+    ) -> None:
         """Be in the conference until the leg leaves, or the conference is over.
 
         Args:
@@ -66,6 +68,7 @@ class Conference:
             noun: The `<Conference>` with which it enters.
             callback: Its status callback, in its public form.
             time_limit: Seconds.
+            star: Whether a star leads out of it (Twilio: TwiML `<Dial>`, `hangupOnStar`).
         """
         if len(self._inside) >= number(noun, "maxParticipants", _MOST):
             raise DocumentRefused(13260, "the conference is full")
@@ -80,7 +83,7 @@ class Conference:
         talking = asyncio.create_task(self._listen(me))
         try:
             async with asyncio.timeout(time_limit):
-                await leg.unless_interrupted(self.over.wait())
+                await leg.unless_interrupted(self._until_star(leg) if star else self.over.wait())
         except TimeoutError:
             pass
         finally:
@@ -88,6 +91,20 @@ class Conference:
             await asyncio.gather(talking, return_exceptions=True)
             leg.ear.cut()
             self._leave(me)
+
+    async def _until_star(self, leg: CallerLeg) -> None:
+        """Wait for the end, or for a star of this leg."""
+        over = asyncio.create_task(self.over.wait())
+        try:
+            with leg.listening(asked=False) as keys:
+                while not over.done():
+                    key = asyncio.create_task(keys.get())
+                    await asyncio.wait({over, key}, return_when=asyncio.FIRST_COMPLETED)
+                    if key.done() and key.result() == "*":
+                        return
+                    key.cancel()
+        finally:
+            over.cancel()
 
     def _perhaps_start(self, leg: CallerLeg) -> None:
         """Two are enough, if one of them may start it."""
@@ -130,6 +147,12 @@ class Conference:
             return
         if holder.says:
             person.journal.note("person", "says", person.scene_sid, number=person.number, text=holder.says)
+        if holder.stars and person.next_keys is None:
+            await asyncio.sleep(holder.stars_after)
+            person.next_keys = "*" * (holder.stars - 1)
+            person.journal.note("person", "presses", person.scene_sid, number=person.number, digit="*")
+            person.key("*")
+            return
         if holder.hangs_up_after is not None:
             await asyncio.sleep(holder.hangs_up_after)
             person.journal.note("person", "hangs up", person.scene_sid, number=person.number, leg=person.sid)

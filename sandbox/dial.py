@@ -77,7 +77,8 @@ class Dial:
         url = noun.get("statusCallback")
         callback = self._interpreter.resolve(self._document, url) if url else None
         conference = self._interpreter.account.conferences.named(noun)
-        await conference.take_part(self._caller, noun, callback, self._time_limit)
+        star = flag(self._verb, "hangupOnStar")
+        await conference.take_part(self._caller, noun, callback, self._time_limit, star=star)
         return self._ended("answered")
 
     async def _dial(self) -> None:

@@ -36,7 +36,7 @@ _VERBS = {
     "Play": _verb("loop digits", text=True),
     "Pause": _verb("length"),
     "Dial": _verb(
-        "action method timeout timeLimit callerId ringTone answerOnBridge record",
+        "action method timeout timeLimit callerId ringTone answerOnBridge record hangupOnStar",
         "Number Sip Client Conference",
         text=True,
     ),

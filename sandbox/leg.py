@@ -107,6 +107,9 @@ class Leg:
         self.holder: Person | None = None
         """Who has the telephone, where the sandbox plays them."""
 
+        self.next_keys: str | None = None
+        """What the holder presses when they are asked next, where it is not what they press in a whisper."""
+
         self._keys: asyncio.Queue[str] | None = None
         self._order: Interruption | None = None
         self._ordered = asyncio.Event()
@@ -206,10 +209,10 @@ class Leg:
     # --- keys ---
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator[asyncio.Queue[str]]:
-        """Collect the keys that are pressed; a person presses theirs when they are asked for them."""
+    def listening(self, *, asked: bool = True) -> Iterator[asyncio.Queue[str]]:
+        """Collect the keys that are pressed; a person presses theirs when they are `asked` for them."""
         self._keys = asyncio.Queue()
-        pressing = asyncio.create_task(self._press(self.holder)) if self.holder else None
+        pressing = asyncio.create_task(self._press(self.holder)) if self.holder and asked else None
         try:
             yield self._keys
         finally:
@@ -223,7 +226,7 @@ class Leg:
             await asyncio.sleep(REACTION_SECONDS)
             self.journal.note("person", "hangs up", self.scene_sid, number=self.to)
             self.interrupt(HungUp())
-        for digit in person.keys:
+        for digit in person.keys if self.next_keys is None else self.next_keys:
             await asyncio.sleep(REACTION_SECONDS)
             self.journal.note("person", "presses", self.scene_sid, number=self.to, digit=digit)
             self.key(digit)

@@ -30,6 +30,10 @@ class Person:
     hangs_up_after: float | None = None
     """How long they stay on the line, from when they are connected. Seconds; None for ever."""
 
+    stars: int = 0
+    """How many stars they press, and when: `stars_after` seconds after they are connected, once."""
+
+    stars_after: float = 0.5
     says: str = "Hello, this is the front desk. How can I help you?"
     """What they say once they are connected; for a mailbox, its greeting."""
 

@@ -87,7 +87,7 @@ class Story:
     @property
     def documents(self) -> list[Effect]:
         """The documents among the effects of the last fact."""
-        kinds = (ef.DialPerson, ef.MeetPerson, ef.ConnectBot, ef.TakeMessage, ef.LeaveMessage, ef.HangUp)
+        kinds = (ef.DialPerson, ef.MeetPerson, ef.HoldCaller, ef.ConnectBot, ef.TakeMessage, ef.LeaveMessage, ef.HangUp)
         return [effect for effect in self.effects if isinstance(effect, kinds)]
 
     def with_bot(self) -> "Story":
@@ -221,6 +221,8 @@ def samples(at: float = 2000.0) -> dict[str, Event]:
         "person declines": ev.PersonDeclined(at=at, attempt=1),
         "person's leg ends": ev.PersonLegEnded(at=at, attempt=1),
         "together": ev.Bridged(at=at, attempt=1),
+        "person sends back": ev.PersonSentBack(at=at, attempt=1),
+        "person steps in": ev.PersonSteppedIn(at=at, attempt=1),
         "dial: bridged": ev.DialEnded(at=at, attempt=1, status="completed", bridged=True),
         "dial: busy": ev.DialEnded(at=at, attempt=1, status="busy", bridged=False),
         "dial: caller gone": ev.DialEnded(at=at, attempt=1, status="no-answer", bridged=False, caller_gone=True),

@@ -30,6 +30,7 @@ PURE = {
         "law",
         "transfer",
         "attended",
+        "sent_back",
         "rescue",
         "lost_model",
         "outgoing",

@@ -76,6 +76,8 @@ class AttemptView(_Facts):
     """When the caller and the person were together."""
     ended_by: str | None
     """Who ended the conversation, `caller` or `person`."""
+    sent_back: bool
+    """The person sent the caller back to the bot."""
     short: bool
     """The conversation was hardly one."""
     ended_at: datetime | None

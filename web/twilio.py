@@ -25,6 +25,8 @@ from bot.events import (
     PersonDeclined,
     PersonLegEnded,
     PersonRinging,
+    PersonSentBack,
+    PersonSteppedIn,
 )
 from bot.line import Line
 from bot.routing import Target, resolve
@@ -41,6 +43,9 @@ _ENDED = ("completed", "busy", "failed", "no-answer", "canceled")
 
 Attempt = Annotated[int, Query(ge=0)]
 Leg = Annotated[int, Query(ge=1)]
+Held = Annotated[int, Query(ge=0, le=60)]
+"""Seconds that a caller has been held."""
+
 Caller = Annotated[str, Query(alias="call", pattern="^CA[0-9a-fA-F]{32}$")]
 """The caller's CallSid, where the webhook is about a call to a person."""
 
@@ -164,7 +169,9 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
     # --- people who are dialled ------------------------------------------------------------------------
 
     @router.post("/handoff/dialed")
-    async def dialed(attempt: Attempt, state: State = "", webhook: Webhook = signed_by_twilio) -> Response:
+    async def dialed(
+        attempt: Attempt, state: State = "", held: Held = 0, webhook: Webhook = signed_by_twilio
+    ) -> Response:
         form = webhook.form
         status = form.get("DialCallStatus", "")
         bridged = form.get("DialBridged", "true" if status in ("completed", "answered") else "")
@@ -174,6 +181,7 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
             status=status,
             bridged=bridged == "true",
             caller_gone=form.get("CallStatus") == "completed",
+            held=held,
             code=webhook.number("ErrorCode") or None,
         )
         return await answer(webhook, event, state)
@@ -296,6 +304,38 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
         if webhook.form.get("StatusCallbackEvent") == "conference-start":  # two are in it
             await tell(webhook, Bridged(at=switchboard.now(), attempt=attempt), state, caller)
         return Response(status_code=204)
+
+    @router.post("/person/left")
+    async def person_left(
+        attempt: Attempt, caller: Caller, state: State = "", webhook: Webhook = signed_by_twilio
+    ) -> Response:
+        async def document() -> str:
+            session = await switchboard.find(caller, state)
+            tried = _tried(session, attempt)
+            if session is None or tried is None or tried.outcome is not None:
+                return twiml.hang_up()  # the conference was over
+            return twiml.second_key(attempt, caller, switchboard.addresses(session.call))
+
+        return await control(webhook, document)
+
+    @router.post("/person/back")
+    async def person_sends_back(
+        attempt: Attempt, caller: Caller, state: State = "", webhook: Webhook = signed_by_twilio
+    ) -> Response:
+        async def document() -> str:
+            back = webhook.form.get("Digits") == "*"
+            fact = PersonSentBack if back else PersonSteppedIn
+            session = await tell(webhook, fact(at=switchboard.now(), attempt=attempt), state, caller)
+            tried = _tried(session, attempt)
+            language = _target(line, session, tried).language
+            if tried is not None and tried.sent_back:
+                return twiml.caller_is_back(language)
+            if session is None or tried is None or not tried.waits or tried.outcome is not None:
+                return twiml.caller_is_gone(language)
+            policy = switchboard.policy_of(session.call.called)
+            return twiml.return_to_caller(attempt, session.call, policy, switchboard.addresses(session.call))
+
+        return await control(webhook, document)
 
     @router.post("/voicemail")
     async def voicemail(state: State = "", failsafe: bool = False, webhook: Webhook = signed_by_twilio) -> Response:
