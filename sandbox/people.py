@@ -31,9 +31,11 @@ class Person:
     """How long they stay on the line, from when they are connected. Seconds; None for ever."""
 
     stars: int = 0
-    """How many stars they press, and when: `stars_after` seconds after they are connected, once."""
+    """How many stars they press, once, while they have the caller in a conference."""
 
     stars_after: float = 0.5
+    """How long after they were connected. Seconds."""
+
     says: str = "Hello, this is the front desk. How can I help you?"
     """What they say once they are connected; for a mailbox, its greeting."""
 

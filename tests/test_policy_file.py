@@ -88,6 +88,7 @@ dial_seconds: 600
         max_hops=3,
         dial_seconds=600,
         triggers=Triggers(keys={"0": "sales"}),
+        back_key=True,
     )
 
 
