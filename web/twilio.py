@@ -330,7 +330,7 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
             language = _target(line, session, tried).language
             if tried is not None and tried.sent_back:
                 return twiml.caller_is_back(language)
-            if session is None or tried is None or not tried.waits or tried.outcome is not None:
+            if session is None or tried is None or tried.leg_over or tried.outcome is not None:
                 return twiml.caller_is_gone(language)
             policy = switchboard.policy_of(session.call.called)
             return twiml.return_to_caller(attempt, session.call, policy, switchboard.addresses(session.call))
