@@ -272,6 +272,11 @@ class Attempt:
     short: bool = False
     """The conversation was so short that it was hardly one."""
 
+    @property
+    def several(self) -> bool:
+        """Whether several telephones are rung at once."""
+        return "," in self.number
+
 
 @dataclass(frozen=True, slots=True)
 class Fall:

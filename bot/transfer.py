@@ -254,6 +254,8 @@ def person_accepted(call: Call, event: PersonAccepted, policy: Policy) -> Step:
     attempt = open_attempt(call, event.attempt)
     if attempt is None or attempt.accepted_at is not None:
         return call, ()
+    if event.at_page and (attempt.answered_at is None or attempt.several):
+        return call, ()  # they have to pick up first; and of several a button does not say whose telephone it is
     return _with_person(call, event, event.attempt or len(call.attempts))
 
 

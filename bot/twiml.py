@@ -337,7 +337,7 @@ def hang_up() -> str:
     return str(response)
 
 
-def whisper(text: str, language: str, action: str) -> str:
+def whisper(text: str, language: str, action: str, *, again: bool = False) -> str:
     """What the person hears before they have the caller: who and why, and which key takes the call.
 
     In a `<Dial>`, when this document ends without `<Hangup>`, Twilio connects the two, whether a key was pressed or not
@@ -347,13 +347,26 @@ def whisper(text: str, language: str, action: str) -> str:
         text: Who is calling and why.
         language: The person's, one of `bot.phrases.LANGUAGES`.
         action: Where to the key is told.
+        again: Whether that is asked every two seconds although no key was pressed: there may be a button as well.
     """
     words = LANGUAGES[language]
     response = VoiceResponse()
-    gather = Gather(num_digits=1, timeout=8, action=action)
+    gather = _look(action) if again else Gather(num_digits=1, timeout=8, action=action)
     gather.say(speakable(text), language=words.voice)
     gather.say(words.keys, language=words.voice)
     response.append(gather)
+    response.hangup()
+    return str(response)
+
+
+def _look(action: str) -> Gather:
+    return Gather(num_digits=1, timeout=2, action=action, action_on_empty_result=True)
+
+
+def wait_for_key(action: str) -> str:
+    """The person has heard all and not decided yet: two more seconds, in silence."""
+    response = VoiceResponse()
+    response.append(_look(action))
     response.hangup()
     return str(response)
 

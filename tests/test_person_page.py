@@ -8,15 +8,18 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from calls import SID
+import yaml
+from calls import POLICY, SID, Story
 from hypothesis import given, strategies as st
 from serving import serving
 from test_outbox import SECRET, Receiver, receiving
 
+from bot import events as ev
+from bot.routing import Endpoint, Order
 from bot.tokens import PAGE_SECONDS, PersonPages
 from sandbox.check import Played, problems
 from sandbox.stage import Stage
-from sandbox.story import load
+from sandbox.story import Story as Scenario, load
 
 PAGES = PersonPages.from_auth_token("secret")
 
@@ -91,3 +94,63 @@ async def test_the_buttons_do_what_the_keys_do(tmp_path: Path, http: aiohttp.Cli
     else:
         assert [attempt["outcome"] for attempt in played.record["attempts"]] == ["declined", "busy"]
         assert any("in a meeting" in session.text for session in played.sessions)
+
+
+def test_of_several_who_are_asked_at_once_a_button_does_not_say_who_it_was():
+    both = (Endpoint("+442079460103", 20), Endpoint("+442079460109", 20))
+    billing = replace(POLICY.targets["billing"], endpoints=both, order=Order.ALL)
+    for target, taken in ((POLICY.targets["billing"], True), (billing, False)):
+        story = Story(replace(POLICY, targets={**POLICY.targets, "billing": target})).leaving("billing")
+        story.happens(ev.GoodbyeHeard, handoff=1).happens(ev.RedirectAccepted)
+        story.happens(ev.PersonAccepted, attempt=1, at_page=True)
+        assert story.call.attempts[0].accepted_at is None, "nobody has picked up"
+        story.happens(ev.PersonAnswered, attempt=1).happens(ev.PersonAccepted, attempt=1, at_page=True)
+        assert (story.call.attempts[0].accepted_at is not None) is taken
+
+
+SCREENED = """
+title: Billing takes the call, or does not, by a button
+script:
+  - bot: Northwind Outfitters, hello!
+  - caller: My invoice is wrong.
+  - bot:
+      - say: One moment please.
+      - {call: hand_off, with: {target: billing, reason: an invoice, summary: "Too high by half."}}
+people:
+  "+12025550199": [{behaviour: answer, after: 0.5, digits: "", hangs_up_after: 1.0}]
+then:
+  end: put_through
+  attempts: [{number: "+12025550199", outcome: answered}]
+  redirects: 1
+  bridged_to: "+12025550199"
+"""
+
+
+@pytest.mark.parametrize("button", ["accept", "decline"])
+async def test_a_button_counts_for_somebody_who_hears_who_calls_and_presses_no_key(
+    tmp_path: Path, http: aiohttp.ClientSession, button: str
+):
+    story = Scenario.model_validate(yaml.safe_load(SCREENED))
+    async with receiving() as receiver, Stage() as stage:
+        async with serving(stage, tmp_path, WEBHOOK_URL=receiver.url, WEBHOOK_SECRET=SECRET) as url:
+            playing = asyncio.create_task(stage.play("screened", story))
+            path = await link(receiver)
+            while "handoff.answered" not in {event["type"] for event in receiver.taken}:
+                await asyncio.sleep(0.05)
+            async with http.get(url + path) as answer:
+                assert "Take the call" in await answer.text()
+            for _ in range(2):  # a second press changes nothing
+                async with http.post(f"{url}{path}/{button}", data={}, allow_redirects=False) as answer:
+                    assert answer.status == 303
+            if button == "decline":
+                call = stage.network.calls[0]
+                while call.children[0].live:
+                    await asyncio.sleep(0.05)
+                await call.until("stream started", since=call.children[0].ended_at or 0.0)
+                await call.hang_up()
+            played: Played = await playing
+    if button == "accept":
+        assert problems(played, on_time=False) == []
+    else:
+        assert [attempt["outcome"] for attempt in played.record["attempts"]] == ["declined"]
+        assert played.call.bridged_to is None

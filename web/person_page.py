@@ -17,6 +17,7 @@ from loguru import logger
 from bot.call import Attempt, Call
 from bot.events import Event, ImpossibleEvent, PersonAccepted, PersonDeclined
 from bot.ledger import Record
+from bot.routing import Mode, resolve
 from bot.switchboard import Switchboard
 
 AGAIN_SECONDS = 2
@@ -82,7 +83,10 @@ def person_page(switchboard: Switchboard, read: Callable[[str], Awaitable[Record
     @router.get("/{token}")
     async def show(token: Token, page: Annotated[Opened, Depends(opened)]) -> Response:
         """Who is calling and why."""
-        return HTMLResponse(_whole(page.record.stored.call, page.attempt, token), headers=_HEADERS)
+        call = page.record.stored.call
+        target = resolve(switchboard.policy_of(call.called), call.attempts[page.attempt - 1].target)
+        asks = target.mode is not Mode.DIAL
+        return HTMLResponse(_whole(call, page.attempt, token, asks=asks), headers=_HEADERS)
 
     @router.get("/{token}/live")
     async def live(page: Annotated[Opened, Depends(opened)]) -> Response:
@@ -129,7 +133,7 @@ def _status(attempt: Attempt) -> str:
     return "you have picked up" if attempt.answered_at is not None else "your telephone rings"
 
 
-def _whole(call: Call, n: int, token: str) -> str:
+def _whole(call: Call, n: int, token: str, *, asks: bool) -> str:
     attempt = call.attempts[n - 1]
     handoff = call.handoffs[attempt.handoff - 1] if attempt.handoff else None
     facts = [("Caller", call.caller), ("Called", call.called)]
@@ -140,14 +144,14 @@ def _whole(call: Call, n: int, token: str) -> str:
         facts.append(("Tried before you", "; ".join(tried)))
     told = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts)
     buttons = ""
-    if attempt.attended and _waits(attempt):
+    if _waits(attempt) and asks and not attempt.several:
         buttons = (
             f'<form method="post" action="/handoff/{_text(token)}/accept"><button>Take the call</button> '
             "(pick up your telephone first)</form>"
             f'<form method="post" action="/handoff/{_text(token)}/decline"><input name="reason" '
             f'maxlength="{LONGEST_REASON}" placeholder="Reason, for the bot"> <button>Decline</button></form>'
         )
-    elif _waits(attempt):
+    elif _waits(attempt) and asks:
         buttons = "<p>Press 1 on your telephone to take the call, 2 to decline.</p>"
     frame = f'<iframe title="What was said" src="/handoff/{_text(token)}/live"></iframe>'
     return _document("A call for you", f"<h1>A call for you</h1><dl>{told}</dl>{buttons}{frame}")

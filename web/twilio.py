@@ -46,6 +46,12 @@ Leg = Annotated[int, Query(ge=1)]
 Held = Annotated[int, Query(ge=0, le=60)]
 """Seconds that a caller has been held."""
 
+Asked = Annotated[int, Query(ge=1)]
+"""How often a person has been asked for a key."""
+
+TIMES_ASKED = 4
+"""How often, two seconds each, until whoever it is has not taken the call."""
+
 Caller = Annotated[str, Query(alias="call", pattern="^CA[0-9a-fA-F]{32}$")]
 """The caller's CallSid, where the webhook is about a call to a person."""
 
@@ -211,13 +217,17 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
             target = _target(line, session, tried)
             if tried.outcome is not None:
                 return twiml.caller_is_gone(target.language)
-            action = switchboard.addresses(session.call).callback("key", attempt)
-            return twiml.whisper(briefing.for_person(session.call, target), target.language, action)
+            if tried.declined:
+                return twiml.decline_person()
+            action = switchboard.addresses(session.call).callback("key", attempt, asked=1)
+            return twiml.whisper(briefing.for_person(session.call, target), target.language, action, again=True)
 
         return await control(webhook, document)
 
     @router.post("/handoff/key")
-    async def key(attempt: Attempt, state: State = "", webhook: Webhook = signed_by_twilio) -> Response:
+    async def key(
+        attempt: Attempt, asked: Asked = 1, state: State = "", webhook: Webhook = signed_by_twilio
+    ) -> Response:
         async def document() -> str:
             match webhook.form.get("Digits"):
                 case "1":
@@ -228,9 +238,22 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
                     return twiml.connect_person()
                 case "2":
                     await tell(webhook, PersonDeclined(at=switchboard.now(), attempt=attempt), state)
+                case None | "":
+                    return await undecided()
                 case _:
                     pass  # whoever it was, they did not take the call
             return twiml.decline_person()
+
+        async def undecided() -> str:
+            session = await switchboard.find(webhook.call_sid, state)
+            tried = _tried(session, attempt)
+            if session is None or tried is None or tried.declined or asked >= TIMES_ASKED:
+                return twiml.decline_person()
+            if tried.outcome is not None:
+                return twiml.caller_is_gone(_target(line, session, tried).language)
+            if tried.accepted_at is not None and not tried.several:
+                return twiml.connect_person()  # they did so at their page
+            return twiml.wait_for_key(switchboard.addresses(session.call).callback("key", attempt, asked=asked + 1))
 
         return await control(webhook, document)
 
