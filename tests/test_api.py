@@ -47,6 +47,7 @@ NOT_TOLD = {
     "bridged_at": None,
     "ended_by": None,
     "short": False,
+    "sent_back": False,
 }
 ATTEMPTS = [
     {

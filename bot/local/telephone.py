@@ -261,6 +261,8 @@ class LocalTelephone:
         gone = False
         try:
             await self._ask(f"The caller is with {session.call.attempts[n - 1].target}.", (Act.HANG_UP,), None)
+            over = PersonLegEnded(at=session.now(), attempt=n, talked=True, status="completed")
+            await _tell(session, over)  # not a person who has stepped out to send the caller back
         except _CallerGone:
             gone = True
         ended = DialEnded(at=session.now(), attempt=n, status="answered", bridged=True, caller_gone=gone)
