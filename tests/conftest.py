@@ -1,8 +1,26 @@
-"""Helpers of the tests are modules beside them."""
+"""Helpers of the tests are modules beside them; and which files begin first."""
 
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 from postgres import cluster, postgresql, spool, url  # noqa: F401 - fixtures, found once the path is set
+
+LONG = (
+    "test_stories_by_requests",
+    "test_behind_a_proxy",
+    "test_stories",
+    "test_chaos",
+    "test_media_path",
+    "test_evals",
+)
+"""Files that take minutes. Each is one worker's, so they begin first and nobody waits for them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long files first."""
+    order = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
