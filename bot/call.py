@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from bot.callback_wish import Wish
 from bot.routing import Found
 
 
@@ -342,6 +343,12 @@ class Call:
 
     tool_errors: int = 0
     """How many tools have failed, one after the other."""
+
+    typed: tuple[str, ...] = ()
+    """Numbers that the caller has typed, E.164."""
+
+    wishes: tuple[Wish, ...] = ()
+    """The caller wants to be called back."""
 
     message: Message | None = None
     end: End | None = None

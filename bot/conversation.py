@@ -26,6 +26,7 @@ from bot import briefing
 from bot.call import By, Direction, waiting_person
 from bot.events import ModelRenewed
 from bot.handoff import HandoffProcessor
+from bot.keypad import Keypad
 from bot.listening import Listening
 from bot.media import SAMPLE_RATE, TwilioTransport
 from bot.reception import Reception
@@ -101,6 +102,7 @@ class Conversation:
             goodbye_seconds=policy.goodbye_seconds,
             listening=self._listening,
             changes=pipeline.named_changes,
+            keypad=Keypad(session.call, policy.callback) if policy.callback is not None else None,
         )
         self._context = LLMContext(_opening(session, policy, pipeline), reception.tools[model])
         front, back = self._around(leg)

@@ -121,6 +121,13 @@ class TellBot:
 
 
 @dataclass(frozen=True, slots=True)
+class BookCallback:
+    """Book a callback, and report `CallbackBooked`."""
+
+    wish: int
+
+
+@dataclass(frozen=True, slots=True)
 class CallPerson:
     """Call the person of an attempt, while the bot has the caller."""
 
@@ -200,6 +207,7 @@ Effect = (
     | ListenAgain
     | Advise
     | TellBot
+    | BookCallback
     | CallPerson
     | TextPerson
     | BringPerson

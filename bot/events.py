@@ -160,6 +160,47 @@ class KeyPressed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NumberTyped(Event):
+    """The caller typed a telephone number: a star, the number, and a hash."""
+
+    number: str
+    """E.164; empty for one that nobody may be called back at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackAsked(Event):
+    """The caller wants to be called back."""
+
+    number: str = ""
+    """E.164; empty for the one that they call from."""
+
+    target: str = ""
+    """Whose people shall call."""
+
+    reason: str = ""
+    summary: str = ""
+    day: str = ""
+    clock: str = ""
+    """When, as they say it; see `bot.opening.Calendar.on_clock`. Empty: as soon as may be."""
+
+    confirmed: bool = False
+    """The number was read back to them, and they said yes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackBooked(Event):
+    """It is known whether the caller will be called back."""
+
+    wish: int
+    """Which of the call's wishes, from 1."""
+
+    callback: str = ""
+    """The callback's id; empty where it could not be booked."""
+
+    due_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RedirectAccepted(Event):
     """Twilio accepted the redirect."""
 

@@ -39,6 +39,7 @@ from bot.events import (
     StreamEnded,
     ToolEnded,
 )
+from bot.keypad import Keypad
 from bot.listening import Listening
 from bot.media import MarkFrame, StreamStoppedFrame
 from bot.routing import BargeIn
@@ -83,6 +84,7 @@ class HandoffProcessor(FrameProcessor):
         goodbye_seconds: float = 15.0,
         listening: Listening | None = None,
         changes: Mapping[str, Change] | None = None,
+        keypad: Keypad | None = None,
     ) -> None:
         """Serve one conversation.
 
@@ -95,6 +97,7 @@ class HandoffProcessor(FrameProcessor):
             goodbye_seconds: The longest time that a goodbye may take.
             listening: Told of the caller's turns.
             changes: What the model may change in mid-call, by name.
+            keypad: Knows when the caller types a number.
         """
         super().__init__()
         self._session = session
@@ -108,6 +111,7 @@ class HandoffProcessor(FrameProcessor):
 
         self._listening = listening
         self._changes = changes or {}
+        self._keypad = keypad
         self._at_pause: Callable[[], Coroutine[Any, Any, None]] | None = None
         self._words: _LastWords | None = None
         self._in_response = False
@@ -165,7 +169,10 @@ class HandoffProcessor(FrameProcessor):
             case BotStartedSpeakingFrame() | BotStoppedSpeakingFrame():
                 self._session.speaks("bot", isinstance(frame, BotStartedSpeakingFrame))
             case InputDTMFFrame():
-                self._post(KeyPressed(at=self._session.now(), digit=frame.button.value))
+                now, key = self._session.now(), frame.button.value
+                pressed = KeyPressed(at=now, digit=key) if self._keypad is None else self._keypad.press(key, now)
+                if pressed is not None:
+                    self._post(pressed)
             case MarkFrame():
                 self._mark_came_back(frame)
             case StreamStoppedFrame():

@@ -1,7 +1,8 @@
 """Opening hours: when the people of a target are there, on the clock of their own place. Reads no clock itself."""
 
+import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -17,7 +18,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """When somebody is there. It is a `bot.routing.Opening`."""
+    """When somebody is there. It is a `bot.opening.Opening`."""
 
     zone: str
     """As in the time zone database, e.g. `Europe/London`."""
@@ -50,6 +51,42 @@ class Hours:
                 name = ("today", "tomorrow")[ahead] if ahead < 2 else f"on {DAY_NAMES[day.weekday()]}"
                 return f"{name} at {starts[0] // 60:02}:{starts[0] % 60:02}"
         return None
+
+    def opens_at(self, at: float) -> float | None:
+        """See `Opening`."""
+        if self.open_at(at):
+            return at
+        first = self._here(at).date()
+        for ahead in range(8):
+            day = first + timedelta(days=ahead)
+            midnight = datetime.combine(day, time(), ZoneInfo(self.zone))
+            starts = sorted((midnight + timedelta(minutes=start)).timestamp() for start, _ in self._spans(day))
+            if later := next((start for start in starts if start > at), None):
+                return later
+        return None
+
+    def on_clock(self, at: float, day: str, clock: str) -> float | None:
+        """See `bot.opening.Calendar`."""
+        here = self._here(at)
+        match = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", clock or "00:00")
+        if match is None:
+            return None
+        ahead = {"": 0, "today": 0, "tomorrow": 1}.get(day)
+        if ahead is None:
+            if day not in DAYS:
+                return None
+            ahead = (DAYS.index(day) - here.weekday()) % 7
+        then = datetime.combine(here.date() + timedelta(days=ahead), time(int(match[1]), int(match[2])), here.tzinfo)
+        if then <= here and day in DAYS and ahead == 0 and clock:
+            then += timedelta(days=7)
+        return then.timestamp() if then > here else None
+
+    def in_words(self, at: float, then: float) -> str:
+        """See `bot.opening.Calendar`."""
+        here, there = self._here(at), self._here(then)
+        ahead = (there.date() - here.date()).days
+        names = {0: "today", 1: "tomorrow"}
+        return f"{names.get(ahead) or f'on {DAY_NAMES[there.weekday()]}'} at {there:%H:%M}"
 
     def _here(self, at: float) -> datetime:
         return datetime.fromtimestamp(at, UTC).astimezone(ZoneInfo(self.zone))

@@ -31,6 +31,7 @@ from bot.attended import (
     seek,
     settle,
 )
+from bot.booking import BOOKING
 from bot.call import BOT_PHASES, By, Call, End, Phase, end_call, over, waiting_person
 from bot.effects import (
     Adjust,
@@ -420,6 +421,7 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     CallerSpoke: _caller_spoke,
     CallerSaid: _perhaps(triggers.caller_said),
     KeyPressed: _perhaps(triggers.key_pressed),
+    **BOOKING,
     LineSilent: _perhaps(triggers.line_silent),
     ToolEnded: _perhaps(triggers.tool_ended),
     ModelLost: model_lost,

@@ -15,6 +15,7 @@ from bot.admission import Admission, Limits
 from bot.anteroom import Anteroom
 from bot.archive import Archive
 from bot.call import Call
+from bot.callbacks import Callbacks
 from bot.conversation import Conversation
 from bot.desk import Desk
 from bot.events import ImpossibleEvent, StreamEnded, StreamStarted
@@ -61,6 +62,7 @@ class Line:
     metrics: Metrics
     desk: Desk
     outbound: Outbound
+    callbacks: Callbacks
     feed: Feed
     archive: Archive
     recordings: Recordings
@@ -172,6 +174,14 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
     secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret is not None else ""
     finder = PeopleFinder(secret, time.time)
     metrics = Metrics(live=lambda phase: switchboard.live_in(phase), spooled=lambda: ledger.spooled)
+    callbacks = Callbacks(
+        ledger,
+        telephony,
+        Addresses(settings.public_url),
+        lambda called: receptions.of(called).policy,
+        clock=time.time,
+        tells=settings.webhook_url is not None,
+    )
     switchboard = Switchboard(
         policy=lambda called: receptions.of(called).policy,
         ledger=ledger,
@@ -185,6 +195,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         on_stream_expected=expect_stream,
         tells=settings.webhook_url is not None,
         finder=finder,
+        book=callbacks.book,
     )
     desk = Desk(switchboard, feed, name=reporter.name)
     addresses = Addresses(settings.public_url)
@@ -206,6 +217,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         background.append(asyncio.create_task(outbox.run()))
     if receptions.call_out:
         background.append(asyncio.create_task(outbound.run()))
+    background.append(asyncio.create_task(callbacks.run()))
     try:
         yield Line(
             settings,
@@ -216,6 +228,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
             metrics,
             desk,
             outbound,
+            callbacks,
             feed,
             archive,
             recordings,

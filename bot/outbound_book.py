@@ -82,12 +82,13 @@ async def take(connection: AsyncConnection, order: Order, now: float, until: flo
     """
     mine = sa.update(OUTBOUND).where(OUTBOUND.c.uid == order.uid, OUTBOUND.c.due_at == order.due_at)
     mine = mine.where(OUTBOUND.c.call_sid.is_(None), OUTBOUND.c.done_at.is_(None))
-    if not await _in_pace(connection, now):
+    if not await in_pace(connection, now):
         return False
     return (await connection.execute(mine.values(tries=order.tries + 1, due_at=until))).rowcount > 0
 
 
-async def _in_pace(connection: AsyncConnection, now: float) -> bool:
+async def in_pace(connection: AsyncConnection, now: float) -> bool:
+    """Whether a call may be made now. If so, it is ours to make, and the next one is `PACE_SECONDS` later."""
     moved = sa.update(SWITCHES).where(SWITCHES.c.name == PACE, SWITCHES.c.at <= now - PACE_SECONDS).values(at=now)
     if (await connection.execute(moved)).rowcount:
         return True

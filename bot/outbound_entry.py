@@ -22,7 +22,8 @@ def _number(written: Any, info: ValidationInfo) -> str:
     return dialable(_text(written), (info.context or {}).get("allow", ()))
 
 
-def _allowed(written: Any, info: ValidationInfo) -> str:
+def allowed(written: Any, info: ValidationInfo) -> str:
+    """A number that may be called, or how some begin, as an operator writes it."""
     number = digits(_text(written))
     if not number.endswith("*"):
         return _number(written, info)
@@ -44,7 +45,7 @@ class OutboundEntry(Section):
     number: Annotated[str, BeforeValidator(_number)]
     """Our number that they see: one that the Twilio account owns."""
 
-    allow: Annotated[tuple[Annotated[str, BeforeValidator(_allowed)], ...], AfterValidator(_some)]
+    allow: Annotated[tuple[Annotated[str, BeforeValidator(allowed)], ...], AfterValidator(_some)]
     """The numbers that may be called, or how they begin: `["+12025550143", "+44*"]`."""
 
     hours: HoursEntry | None = None

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from bot.callback_entry import CallbackEntry
 from bot.hours_entry import HoursEntry
 from bot.numbers import dialable, digits, sip_address
 from bot.outbound_entry import OutboundEntry
@@ -364,6 +365,9 @@ class PolicyFile(Section):
     outbound: OutboundEntry | None = None
     """Whom the bot may call; without it, nobody."""
 
+    callback: CallbackEntry | None = None
+    """How callers are called back; without it, they are not."""
+
     take_over: TargetReference | None = None
     """The target that is rung when a supervisor takes a call over at the console."""
 
@@ -380,6 +384,13 @@ class PolicyFile(Section):
             remedy = f"leave `offered: false` out of `{key}`, or choose another default"
             raise refusal(f"is `{key}`, which is not offered to the model", remedy)
         return key
+
+    @model_validator(mode="after")
+    def _leaves_the_star(self) -> "PolicyFile":
+        if self.callback is not None and {"*", "#"} & set(self.triggers.triggers(self.default).keys):
+            remedy = "use another key: callers type a star, their number and a hash to be called back there"
+            raise refusal("has a trigger on `*` or `#` and a `callback`", remedy)
+        return self
 
     @field_validator("nobody")
     @classmethod
@@ -409,6 +420,7 @@ class PolicyFile(Section):
             short_seconds=self.short_seconds,
             triggers=self.triggers.triggers(self.default),
             outbound=self.outbound.outbound() if self.outbound else None,
+            callback=self.callback.rules() if self.callback else None,
             take_over=self.take_over,
             listen_in=self.listen_in.allowed,
             listen_in_notice=self.listen_in.notice or "",

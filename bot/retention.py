@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from loguru import logger
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot import database
+from bot import callback_book as book, database
 from bot.call import Call
 from bot.record import CALL, LedgerError
 from bot.recordings import Recordings
@@ -117,6 +117,7 @@ class Retention:
             await connection.execute(sa.delete(ANSWERS).where(ANSWERS.c.call_sid == sid))
             await connection.execute(sa.delete(OUTBOX).where(OUTBOX.c.call_sid == sid))
             await _clean_journal(connection, sid)
+            await book.forget(connection, sid)
         return True
 
 
@@ -124,7 +125,8 @@ def without_words(call: Call) -> Call:
     """The call without what anybody said."""
     handoffs = tuple(replace(handoff, reason="", summary="") for handoff in call.handoffs)
     message = None if call.message is None else replace(call.message, url="")
-    return replace(call, handoffs=handoffs, message=message, purpose="")
+    wishes = tuple(replace(wish, reason="", summary="") for wish in call.wishes)
+    return replace(call, handoffs=handoffs, message=message, purpose="", wishes=wishes)
 
 
 async def _clean_journal(connection: AsyncConnection, sid: str) -> None:

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Protocol
 from zlib import crc32
+
+from bot.callback_rules import CallbackRules
+from bot.opening import Opening
 
 OURS = "ours"
 """A caller id that means the number that was called."""
@@ -66,18 +68,6 @@ class BargeIn(StrEnum):
 
     STAY = "stay"
     """The goodbye stops, the hand-off is withdrawn and the bot listens."""
-
-
-class Opening(Protocol):
-    """When somebody is there. Times are Unix seconds and come from events: nothing here reads a clock."""
-
-    def open_at(self, at: float) -> bool:
-        """Whether somebody is there at this time."""
-        ...
-
-    def next_opening(self, at: float) -> str | None:
-        """When somebody is there again, in words, e.g. `Monday at 09:00`; None where that is more than a week away."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +320,9 @@ class Policy:
 
     outbound: Outbound | None = None
     """Whom the bot may call; None for nobody."""
+
+    callback: CallbackRules | None = None
+    """How callers are called back; None for never."""
 
     take_over: str | None = None
     """The target that is rung when a supervisor takes a call over. None: nobody can."""

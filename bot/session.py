@@ -19,6 +19,7 @@ from bot.effects import (
     Adjust,
     Advise,
     AskTwilio,
+    BookCallback,
     BringPerson,
     CallPerson,
     ChangeModel,
@@ -113,6 +114,7 @@ class Session:
         on_end: Callable[["Session"], None],
         tells: bool = False,
         finder: FindsPeople | None = None,
+        book: Callable[[Call, int], Awaitable[Event]] | None = None,
     ) -> None:
         """Take a call as the ledger has it.
 
@@ -129,6 +131,7 @@ class Session:
             on_end: Told once, when the call has ended.
             tells: Whether the operator's own systems are told of what happens.
             finder: Knows where people are; without one, the policy does.
+            book: Books a wish to be called back, by its number. Without it, nobody is.
         """
         self._steps = Steps(
             call,
@@ -147,6 +150,7 @@ class Session:
 
         self._policy = policy
         self._finder = finder or NobodyIsAsked()
+        self._book = book
         self._ledger = ledger
         self._render = render
         self._orders = Orders(telephony, render, calling, clock)
@@ -382,6 +386,8 @@ class Session:
                     logger.warning("the record is not there to say who calls the person of attempt {}", attempt)
                 case CallPerson(attempt):
                     self._spawn(self._report(self._orders.call_person(self.call, attempt, ask=not self.talks)))
+                case BookCallback(wish) if self._book is not None:
+                    self._spawn(self._report(self._book(self.call, wish)))
                 case TextPerson(attempt):
                     self._spawn(self._orders.text_person(self.call, attempt, self._note_text))
                 case BringPerson(attempt):

@@ -27,7 +27,7 @@ from bot.numbers_file import read_numbers
 from bot.policy_file import load_policy
 from bot.prices import Prices, read_prices
 from bot.routing import Policy
-from bot.tools import CHANGE, END_CALL, HAND_OFF, TAKE_MESSAGE
+from bot.tools import CALL_TOOLS
 from pipelines.config import PipelineConfig
 from pipelines.load import load_chain
 from pipelines.problems import (
@@ -41,9 +41,6 @@ from pipelines.problems import (
 )
 
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL")
-
-CALL_TOOLS = (HAND_OFF, TAKE_MESSAGE, END_CALL, CHANGE)
-"""Tools that every call has."""
 
 _T = TypeVar("_T")
 

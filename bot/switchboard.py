@@ -45,6 +45,7 @@ class Switchboard:
         clock: Callable[[], float] = time.time,
         tells: bool = False,
         finder: FindsPeople | None = None,
+        book: Callable[[Call, int], Awaitable[Event]] | None = None,
     ) -> None:
         """Compose it.
 
@@ -62,6 +63,7 @@ class Switchboard:
             clock: Unix seconds.
             tells: Whether the operator's own systems are told of what happens.
             finder: Knows where people are; without one, the policy does.
+            book: Books a wish to be called back, by its number.
         """
         self.policy_of = policy
         self.ledger = ledger
@@ -76,6 +78,7 @@ class Switchboard:
         self._clock = clock
         self._tells = tells
         self._finder = finder
+        self._book = book
         self._sessions: dict[str, Session] = {}
         self._finding = asyncio.Lock()
         self.draining = False
@@ -297,6 +300,7 @@ class Switchboard:
             on_end=self._forget,
             tells=self._tells,
             finder=self._finder,
+            book=self._book,
         )
         if call.phase is not Phase.ENDED:
             self._sessions[call.sid] = session

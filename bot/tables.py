@@ -2,7 +2,7 @@
 
 `calls` has one row per call, the whole pure `Call` with a version; `journal` has what happened, in order, and is only
 ever appended to; `transcript` has what was said; `answers` has what Twilio's webhooks were answered with; and
-`switches` has what an operator turned on or off for all processes.
+`switches` has what an operator turned on or off for all processes. `outbound` and `callbacks` have whom we are to call.
 """
 
 import sqlalchemy as sa
@@ -129,4 +129,20 @@ OUTBOUND = sa.Table(
     sa.Column("outcome", _Plain),
     sa.Index("outbound_by_uid", "uid", unique=True),
     sa.Index("outbound_open", "due_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+)
+
+CALLBACKS = sa.Table(
+    "callbacks",
+    METADATA,
+    sa.Column("uid", _Plain, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("call_sid", _Plain, nullable=False),  # the call in which it was asked for
+    sa.Column("number", _Plain, nullable=False),
+    sa.Column("asked_at", sa.Double, nullable=False),
+    sa.Column("due_at", sa.Double, nullable=False),
+    sa.Column("done_at", sa.Double),
+    sa.Column("state", sa.JSON, nullable=False),
+    sa.Index("callbacks_by_call", "call_sid"),
+    sa.Index("callbacks_by_time", "asked_at"),
+    sa.Index("callbacks_open", "due_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
 )

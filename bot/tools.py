@@ -11,7 +11,9 @@ from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.frames.frames import FunctionCallResultProperties
 from pipecat.services.llm_service import FunctionCallParams
 
-from bot.events import ChangeAsked, Event, FarewellRequested, HandoffRequested
+from bot.events import CallbackAsked, ChangeAsked, Event, FarewellRequested, HandoffRequested
+from bot.hours import DAYS
+from bot.numbers import digits
 from bot.phrases import LANGUAGES
 from bot.routing import Mode, Policy, Target
 from pipelines.changes import Change
@@ -20,7 +22,8 @@ HAND_OFF = "hand_off"
 TAKE_MESSAGE = "take_message"
 END_CALL = "end_call"
 CHANGE = "change"
-CALL_TOOLS = (HAND_OFF, TAKE_MESSAGE, END_CALL, CHANGE)
+SCHEDULE_CALLBACK = "schedule_callback"
+CALL_TOOLS = (HAND_OFF, TAKE_MESSAGE, SCHEDULE_CALLBACK, END_CALL, CHANGE)
 
 LONGEST_REASON = 300
 LONGEST_SUMMARY = 1500
@@ -92,6 +95,7 @@ def call_tools(policy: Policy) -> list[FunctionSchema]:
             required=["reason"],
             handler=_answer("The recorder takes over. Say nothing more."),
         ),
+        *_callback_tool(policy, destinations),
         FunctionSchema(
             name=END_CALL,
             description=(
@@ -102,6 +106,49 @@ def call_tools(policy: Policy) -> list[FunctionSchema]:
             required=[],
             handler=_answer("The call ends when your goodbye has been heard. Say nothing more."),
         ),
+    ]
+
+
+def _callback_tool(policy: Policy, destinations: str) -> list[FunctionSchema]:
+    """The tool that books a callback; none where callers are not called back."""
+    if policy.callback is None:
+        return []
+    targets: dict[str, Any] = {}
+    if policy.callback.target is None:
+        keys = [target.key for target in policy.targets.values() if target.offered]
+        targets["target"] = {"type": "string", "enum": keys, "description": f"Who shall call. {destinations}"}
+    return [
+        FunctionSchema(
+            name=SCHEDULE_CALLBACK,
+            description=(
+                "Have a person call the caller back. Offer it when nobody takes the call or nobody is there. First "
+                "read the number back to them, digit by digit, and ask whether it is right. For another number than "
+                "the one they call from, ask them to type it: the star key, the number, then the hash key; you are "
+                "told what they have typed. You are told whether it is booked."
+            ),
+            properties={
+                "confirmed": {"type": "boolean", "description": "Whether they have said that the number is right."},
+                "number": {
+                    "type": "string",
+                    "description": "The number that they have typed, with + and country code; leave it out for the "
+                    "one they call from.",
+                },
+                "day": {
+                    "type": "string",
+                    "enum": ["today", "tomorrow", *DAYS],
+                    "description": "The day that they want; leave it out for as soon as possible.",
+                },
+                "time": {"type": "string", "description": "Not before this time of the day, e.g. `15:30`."},
+                "reason": {"type": "string", "description": "What it is about, in a few words."},
+                "summary": {
+                    "type": "string",
+                    "description": "What the person should know before they call: one to three sentences.",
+                },
+                **targets,
+            },
+            required=["confirmed", "reason", "summary"],
+            handler=_answer("It is being booked. Say nothing until you are told how that went."),
+        )
     ]
 
 
@@ -137,6 +184,17 @@ def requested(name: str, arguments: Mapping[str, Any], at: float) -> Event | Non
             )
         case "take_message":
             return HandoffRequested(at=at, target=None, reason=_text(arguments, "reason", LONGEST_REASON))
+        case "schedule_callback":
+            return CallbackAsked(
+                at=at,
+                number=digits(_text(arguments, "number", 40)),
+                target=_text(arguments, "target", LONGEST_REASON),
+                reason=_text(arguments, "reason", LONGEST_REASON),
+                summary=_text(arguments, "summary", LONGEST_SUMMARY),
+                day=_text(arguments, "day", 20),
+                clock=_text(arguments, "time", 20),
+                confirmed=arguments.get("confirmed") is True,
+            )
         case "end_call":
             return FarewellRequested(at=at)
         case "change":

@@ -85,6 +85,10 @@ class Addresses:
         """The webhook for one fact about a call of ours, by the order that it came of."""
         return self._url(f"outbound/{name}", order=order)
 
+    def callback_of(self, name: str, callback: str, n: int) -> str:
+        """The webhook for one fact about a call to a person of ours who is to call somebody back."""
+        return self._url(f"callback/{name}", callback=callback, n=n)
+
     def recorded(self, *, failsafe: bool = False) -> str:
         """The webhook for a message on the recorder."""
         return self._url("voicemail", **({"failsafe": 1} if failsafe else {}))
@@ -430,4 +434,23 @@ def caller_is_gone(language: str) -> str:
     response = VoiceResponse()
     response.say(words.gone, language=words.voice)
     response.hangup()
+    return str(response)
+
+
+def say_and_hang_up(text: str, language: str) -> str:
+    """The last words for a person."""
+    response = VoiceResponse()
+    response.say(speakable(text), language=LANGUAGES[language].voice)
+    response.hangup()
+    return str(response)
+
+
+def call_back(number: str, ours: str, action: str, *, ring_seconds: int, dial_seconds: int, language: str) -> str:
+    """The answer to the key by which a person takes a callback: the caller's telephone rings, and they are joined."""
+    words = LANGUAGES[language]
+    response = VoiceResponse()
+    response.say(words.thanks, language=words.voice)
+    dial = Dial(action=action, timeout=ring_seconds, time_limit=dial_seconds, caller_id=ours)
+    dial.number(number)
+    response.append(dial)
     return str(response)

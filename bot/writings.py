@@ -138,28 +138,28 @@ async def write(connection: AsyncConnection, writing: Writing) -> Outcome:
     match writing:
         case Begin(call, entry, uid):
             row = {"sid": call.sid, "version": 1, **_columns(call)}
-            if not await _insert_new(connection, CALLS, row):
+            if not await insert_new(connection, CALLS, row):
                 return Outcome.OUTRUN
-            await _insert_new(connection, JOURNAL, _journal_row(call.sid, entry, uid))
+            await insert_new(connection, JOURNAL, _journal_row(call.sid, entry, uid))
             await _put_out(connection, call.sid, entry, uid)
         case Step(call, _, entry, _, uid):
             # The row first: whoever has it locked also appends next, so the journal is in the order of versions.
             if not await _compare_and_set(connection, writing):
                 return Outcome.OUTRUN
-            await _insert_new(connection, JOURNAL, _journal_row(call.sid, entry, uid))
+            await insert_new(connection, JOURNAL, _journal_row(call.sid, entry, uid))
             await _put_out(connection, call.sid, entry, uid)
         case Note(sid, entry, uid):
-            await _insert_new(connection, JOURNAL, _journal_row(sid, entry, uid))
+            await insert_new(connection, JOURNAL, _journal_row(sid, entry, uid))
         case Said(sid, line, uid):
             row = {"call_sid": sid, "leg": line.leg, "at": line.at, "role": line.role, "text": line.text, "uid": uid}
-            await _insert_new(connection, TRANSCRIPT, row)
+            await insert_new(connection, TRANSCRIPT, row)
         case Talked(sid, leg, messages):
             not_later = sa.func.coalesce(CALLS.c.conversation_leg, 0) <= leg
             kept = sa.update(CALLS).where(CALLS.c.sid == sid, not_later)
             await connection.execute(kept.values(conversation=messages, conversation_leg=leg))
         case Answered(sid, token, document):
             row = {"call_sid": sid, "token": token, "document": document}
-            if not await _insert_new(connection, ANSWERS, row):
+            if not await insert_new(connection, ANSWERS, row):
                 return Outcome.OUTRUN
     return Outcome.WRITTEN
 
@@ -175,7 +175,7 @@ async def ship(connection: AsyncConnection, writing: Writing) -> Outcome:
         if isinstance(writing, Step) and await _overtake(connection, writing):
             return Outcome.WRITTEN
         entry = replace(writing.entry, changed=False, late=True)
-        await _insert_new(connection, JOURNAL, _journal_row(writing.sid, entry, writing.uid))
+        await insert_new(connection, JOURNAL, _journal_row(writing.sid, entry, writing.uid))
     return Outcome.WRITTEN if late is False else Outcome.OUTRUN
 
 
@@ -188,7 +188,7 @@ async def _overtake(connection: AsyncConnection, step: Step) -> bool:
     if not await _compare_and_set(connection, replace(step, version=row.version, after=None)):
         return False
     entry = replace(step.entry, late=True)
-    await _insert_new(connection, JOURNAL, _journal_row(step.sid, entry, step.uid))
+    await insert_new(connection, JOURNAL, _journal_row(step.sid, entry, step.uid))
     await _put_out(connection, step.sid, entry, step.uid)
     return True
 
@@ -202,7 +202,7 @@ async def _compare_and_set(connection: AsyncConnection, step: Step) -> bool:
     return result.rowcount > 0
 
 
-async def _insert_new(connection: AsyncConnection, table: sa.Table, row: dict[str, Any]) -> bool:
+async def insert_new(connection: AsyncConnection, table: sa.Table, row: dict[str, Any]) -> bool:
     """Insert a row unless one with its key is there. PostgreSQL waits for whoever is inserting the same one."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     result = await connection.execute(insert(table).values(**row).on_conflict_do_nothing())
@@ -213,7 +213,7 @@ async def _put_out(connection: AsyncConnection, sid: str, entry: Entry, uid: str
     """What the step has to tell, in its transaction: it is told if, and only if, the step was made."""
     for n, notice in enumerate(entry.notices):
         row = {"uid": f"{uid}.{n}", "call_sid": sid, "type": notice.type, "at": entry.at, "data": notice.data}
-        await _insert_new(connection, OUTBOX, {**row, "tries": 0, "due_at": 0.0})
+        await insert_new(connection, OUTBOX, {**row, "tries": 0, "due_at": 0.0})
 
 
 def _columns(call: Call) -> dict[str, Any]:

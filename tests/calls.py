@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from bot import effects as ef, events as ev
 from bot.call import Call, Phase
+from bot.callback_rules import CallbackRules
 from bot.effects import Effect
 from bot.events import Event
 from bot.law import answer, step
@@ -48,6 +49,7 @@ POLICY = Policy(
         silence_target="desk",
     ),
     outbound=Outbound(US, ("+4420794601*",), message="Please call us back."),
+    callback=CallbackRules(tries=2, allow=("+442079460177",)),
 )
 
 
@@ -194,6 +196,9 @@ def samples(at: float = 2000.0) -> dict[str, Event]:
         "socket lost": ev.StreamEnded(at=at, leg=1, stopped=False),
         "hand-off asked": ev.HandoffRequested(at=at, target="desk"),
         "change asked": ev.ChangeAsked(at=at, change="spanish"),
+        "number typed": ev.NumberTyped(at=at, number="+442079460122"),
+        "callback asked": ev.CallbackAsked(at=at, confirmed=True),
+        "callback booked": ev.CallbackBooked(at=at, wish=1, callback="c1", due_at=at),
         "goodbye heard": ev.GoodbyeHeard(at=at, handoff=1),
         "goodbye cut": ev.GoodbyeInterrupted(at=at, handoff=1),
         "end asked": ev.FarewellRequested(at=at),

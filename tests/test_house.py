@@ -37,6 +37,12 @@ PURE = {
         "triggers",
         "routing",
         "carried",
+        "opening",
+        "callback",
+        "callback_rules",
+        "callback_wish",
+        "callback_words",
+        "booking",
     ),
     *("twiml", "briefing", "phrases", "notices", "tokens", "playout", "speaking"),
 }

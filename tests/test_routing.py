@@ -12,7 +12,7 @@ from bot.routing import Endpoint, Mode, Order, Policy, Target, route
 
 @dataclass(frozen=True)
 class Until:
-    """Open before some time. See `bot.routing.Opening`."""
+    """Open before some time. See `bot.opening.Opening`."""
 
     end: float
 
@@ -21,6 +21,9 @@ class Until:
 
     def next_opening(self, at: float) -> str | None:
         return "on Monday at 09:00"
+
+    def opens_at(self, at: float) -> float | None:
+        return at if self.open_at(at) else None
 
 
 def people(*names: str, **what: tuple[str, ...]) -> tuple[Endpoint, ...]:

@@ -96,6 +96,18 @@ class FallView(_Facts):
     reason: str
 
 
+class WishView(_Facts):
+    """The caller asked to be called back."""
+
+    callback: str
+    """Its id, for `/api/callbacks/{callback}`; empty where it is not booked."""
+    number: str
+    asked_at: datetime = Field(validation_alias="at")
+    due_at: datetime | None
+    """When it was first due; null where it is not booked."""
+    reason: str
+
+
 class CallView(_Facts):
     """One call."""
 
@@ -115,6 +127,8 @@ class CallView(_Facts):
     """Which media stream is the current one, from 1. Each return to the bot is a new one."""
     handoffs: list[HandoffView]
     attempts: list[AttemptView]
+    callbacks: list[WishView] = Field(validation_alias="wishes")
+    """What the caller was promised."""
     falls: list[FallView]
     """Each rung of the ladder that was used, in order."""
     rescues: int
@@ -248,7 +262,7 @@ def calls_api(
     ) -> CallPage:
         """List calls, newest first."""
         began = before.timestamp() if isinstance(before, datetime) else before
-        async with _reading():
+        async with reading():
             stored = await ledger.calls(limit=limit, before=began, phase=phase)
         calls = [CallView.model_validate(each.call) for each in stored]
         return CallPage(calls=calls, next_before=stored[-1].call.started_at if len(stored) == limit else None)
@@ -256,7 +270,7 @@ def calls_api(
     @api.get("/{call_sid}", responses={404: {}})
     async def read_call(call_sid: CallSid) -> CallDetail:
         """Everything that is known of a call."""
-        async with _reading():
+        async with reading():
             record = await ledger.record(call_sid)
         if record is None:
             raise HTTPException(404, f"There is no call {call_sid} in the record.")
@@ -280,7 +294,8 @@ def calls_api(
 
 
 @asynccontextmanager
-async def _reading() -> AsyncIterator[None]:
+async def reading() -> AsyncIterator[None]:
+    """Read the record, or answer that it cannot be read."""
     try:
         async with asyncio.timeout(READ_SECONDS):
             yield

@@ -9,6 +9,8 @@ from loguru import logger
 from bot.line import Line
 from bot.signatures import Signatures
 from web.api import calls_api
+from web.callback_webhooks import callback_routes
+from web.callbacks import callbacks_api
 from web.console.access import Access
 from web.console.acts import acts, note_switch
 from web.console.console import Console
@@ -32,6 +34,7 @@ def create_app(line: Line) -> FastAPI:
     password = settings.console_password.get_secret_value() if settings.console_password else None
     app = FastAPI(title="Putthrough")
     app.include_router(twilio_routes(line, signatures))
+    app.include_router(callback_routes(line, signatures))
     app.include_router(
         calls_api(
             line.switchboard.ledger,
@@ -40,6 +43,7 @@ def create_app(line: Line) -> FastAPI:
             password=password,
         )
     )
+    app.include_router(callbacks_api(line.callbacks, password=password))
     app.include_router(outbound_api(line.outbound, password=password))
     app.include_router(person_page(line.switchboard, line.switchboard.ledger.record))
 

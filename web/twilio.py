@@ -1,11 +1,9 @@
 """Twilio's side of the server: its webhooks and its media socket. Nothing unsigned gets further than this file."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Annotated
-from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response, WebSocket
+from fastapi import APIRouter, Depends, Query, Response, WebSocket
 from loguru import logger
 
 from bot import briefing, twiml
@@ -33,13 +31,7 @@ from bot.routing import Target, resolve
 from bot.session import Session
 from bot.signatures import Signatures
 from bot.start import read_start
-
-_SETTINGS_HEADER = "x-twilio-webhooks-signature-settings"
-_RETRY_HEADER = "i-twilio-idempotency-token"
-_LONGEST_TOKEN = 200
-_LONGEST_FORM = 64 * 1024
-_ENDED = ("completed", "busy", "failed", "no-answer", "canceled")
-"""What `CallStatus` is of a leg that is over (Twilio: Call resource)."""
+from web.webhook import ENDED, SETTINGS_HEADER, Webhook, asked_for, signed
 
 Attempt = Annotated[int, Query(ge=0)]
 Leg = Annotated[int, Query(ge=1)]
@@ -62,32 +54,6 @@ State = Annotated[str, Query(max_length=1000)]
 """What the address carries of its call; see `bot.carried`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Webhook:
-    """A signed webhook's form fields."""
-
-    form: dict[str, str]
-
-    retry_token: str
-    """The same on every retry of one request to one address; empty where Twilio sent none."""
-
-    @property
-    def call_sid(self) -> str:
-        """The call it is about: the caller's leg, also where Twilio speaks of the person's."""
-        return self.form.get("ParentCallSid") or self.form.get("CallSid", "")
-
-    @property
-    def parties(self) -> tuple[str, str]:
-        """Whom we talk with, and our own number: the other way round where the call is ours."""
-        parties = self.form.get("From", ""), self.form.get("To", "")
-        return parties if self.form.get("Direction") != "outbound-api" else (parties[1], parties[0])
-
-    def number(self, field: str) -> int:
-        """A field that holds a whole number; 0 where it does not."""
-        value = self.form.get(field, "")
-        return int(value) if value.isdecimal() else 0
-
-
 def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
     """The routes that Twilio calls.
 
@@ -98,22 +64,7 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
     router = APIRouter(prefix="/twilio", include_in_schema=False)
     switchboard = line.switchboard
 
-    async def signed(request: Request) -> Webhook:
-        body = await request.body()
-        if len(body) > _LONGEST_FORM:
-            raise HTTPException(413, "no webhook of Twilio's is that long")
-        pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
-        if not signatures.webhook(
-            _asked(request),
-            pairs,
-            request.headers.get("x-twilio-signature"),
-            settings=request.headers.get(_SETTINGS_HEADER),
-        ):
-            raise HTTPException(403, "the signature is not Twilio's")
-        token = request.headers.get(_RETRY_HEADER, "")
-        return Webhook(dict(pairs), f"{request.url.path} {token}" if 0 < len(token) <= _LONGEST_TOKEN else "")
-
-    signed_by_twilio = Depends(signed)
+    signed_by_twilio = Depends(signed(signatures))
 
     async def control(webhook: Webhook, document: Callable[[], Awaitable[str]]) -> Response:
         """Answer a webhook that asks what to do with a call."""
@@ -148,7 +99,7 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
 
     @router.post("/status")
     async def status(webhook: Webhook = signed_by_twilio) -> Response:
-        if webhook.form.get("CallStatus") in _ENDED:
+        if webhook.form.get("CallStatus") in ENDED:
             await tell(webhook, CallEnded(at=switchboard.now()), "")
         return Response(status_code=204)
 
@@ -167,7 +118,7 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
             await line.outbound.began(order, webhook.call_sid, *webhook.parties)
         if status == "completed":
             await tell(webhook, CallEnded(at=now), "")
-        elif status in _ENDED:
+        elif status in ENDED:
             code = webhook.number("ErrorCode") or None
             await tell(webhook, CalleeMissed(at=now, status=status, code=code), "")
         return Response(status_code=204)
@@ -200,7 +151,7 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
             await tell(webhook, PersonAnswered(at=now, attempt=attempt, who=_who(webhook)), state)
         elif leg_status == "ringing":
             await tell(webhook, PersonRinging(at=now, attempt=attempt), state)
-        elif leg_status in _ENDED:
+        elif leg_status in ENDED:
             event = PersonLegEnded(at=now, attempt=attempt, talked=leg_status == "completed", status=leg_status)
             await tell(webhook, event, state)
         return Response(status_code=204)
@@ -314,7 +265,7 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
             await tell(webhook, PersonCalled(at=now, attempt=attempt, leg_sid=leg), state, caller)
         elif status == "ringing":
             await tell(webhook, PersonRinging(at=now, attempt=attempt, leg_sid=leg), state, caller)
-        elif status in _ENDED:
+        elif status in ENDED:
             code = webhook.number("ErrorCode") or None
             event = PersonLegEnded(at=now, attempt=attempt, talked=status == "completed", status=status, code=code)
             await tell(webhook, event, state, caller)
@@ -373,9 +324,9 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
     @router.websocket("/media")
     async def media(websocket: WebSocket) -> None:
         if not signatures.upgrade(
-            _asked(websocket),
+            asked_for(websocket),
             websocket.headers.get("x-twilio-signature"),
-            settings=websocket.headers.get(_SETTINGS_HEADER),
+            settings=websocket.headers.get(SETTINGS_HEADER),
         ):
             await websocket.close()  # before accept: the upgrade is answered with 403
             return
@@ -402,13 +353,6 @@ def _target(line: Line, session: Session | None, tried: Tried | None) -> Target:
     """Whose people an attempt rings; the default target's, for one that nobody knows."""
     policy = line.switchboard.policy_of(session.call.called if session is not None else "")
     return resolve(policy, tried.target if tried is not None else "")
-
-
-def _asked(request: Request | WebSocket) -> str:
-    """Path and query exactly as they came over the wire, which is what Twilio signed."""
-    path = request.scope["raw_path"].decode("latin-1")
-    query = request.scope["query_string"].decode("latin-1")
-    return f"{path}?{query}" if query else path
 
 
 def _xml(document: str) -> Response:

@@ -1,0 +1,290 @@
+"""Callers who are called back: booked into the record, and made from there by whichever process is there.
+
+A person of ours is called first; when they have pressed the key, the caller's telephone rings and the two are joined.
+What follows from what is `bot/callback.py`'s to say. Which process carries it out, the record decides.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+
+from loguru import logger
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot import callback_book as book
+from bot.call import Call
+from bot.callback import (
+    Callback,
+    CallbackEvent,
+    CallbackOutcome,
+    CallSomebody,
+    CameDue,
+    LetGo,
+    State,
+    TryBegan,
+    TryNotMade,
+    WasCancelled,
+    step,
+)
+from bot.events import CallbackBooked
+from bot.ledger import Ledger, LedgerError
+from bot.notices import Notice
+from bot.numbers import dialable
+from bot.outbound_book import in_pace
+from bot.routing import Policy, resolve
+from bot.telephony import Ambiguous, CallGone, NewCall, Telephony, TelephonyError, Unavailable
+from bot.twiml import Addresses
+
+LOOK_SECONDS = 0.5
+"""How often a process looks into the book."""
+
+UNKNOWN_RING_SECONDS = 20
+"""How long a telephone rings that is not in the policy any more."""
+
+
+class BeingMade(Exception):
+    """The caller is being called just now: it cannot be cancelled any more."""
+
+
+class Callbacks:
+    """Books callbacks, and makes them."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        telephony: Telephony,
+        addresses: Addresses,
+        policy: Callable[[str], Policy],
+        *,
+        clock: Callable[[], float],
+        tells: bool = False,
+    ) -> None:
+        """Prepare; nobody is called yet.
+
+        Args:
+            ledger: The record, which holds them.
+            telephony: Twilio's REST.
+            addresses: Our own addresses.
+            policy: The operator's rules, by the number of ours that was called.
+            clock: Unix seconds.
+            tells: Whether the operator's own systems are told.
+        """
+        self._ledger = ledger
+        self._telephony = telephony
+        self._addresses = addresses
+        self._policy = policy
+        self._clock = clock
+        self._tells = tells
+
+    # --- booking -----------------------------------------------------------------------------------
+
+    async def book(self, call: Call, n: int) -> CallbackBooked:
+        """Book the `n`-th wish of a call, from 1. The fact that comes of it says whether that could be done."""
+        taken = await self._book(call, n)
+        if taken is None:
+            return CallbackBooked(at=self._clock(), wish=n)
+        return CallbackBooked(at=self._clock(), wish=n, callback=taken.uid, due_at=taken.due_at)
+
+    async def _book(self, call: Call, n: int) -> Callback | None:
+        wish, policy = call.wishes[n - 1], self._policy(call.called)
+        rules = policy.callback
+        try:
+            number = dialable(wish.number)
+        except ValueError:
+            logger.warning("a callback is refused: its number is none to be called")
+            return None
+        if rules is None or not may_be_called(number, call, rules.allows):
+            logger.warning("a callback is refused: its number is not allowed")
+            return None
+        due = rules.next_time(max(wish.at, wish.not_before))
+        target = resolve(policy, rules.target or wish.target).key
+        new = Callback(
+            uid_of(call.sid, n), call.sid, number, call.called, target, wish.reason, wish.summary, wish.at, due, due
+        )
+        told = self._notices("callback.requested", new)
+        try:
+            async with self._ledger.patience.wait():
+                return await self._ledger.transact(lambda connection: book.enter(connection, new, told))
+        except (LedgerError, TimeoutError) as error:
+            logger.error("a callback could not be booked: {!r}", error)
+            return None
+
+    # --- the book ----------------------------------------------------------------------------------
+
+    async def read(self, uid: str) -> Callback | None:
+        """A callback as it is now; None for one that nobody asked for. Raises `LedgerError`."""
+        kept = await self._ledger.transact(lambda connection: book.read(connection, uid))
+        return None if kept is None else kept[0]
+
+    async def some(
+        self, *, open_only: bool = True, call_sid: str | None = None, limit: int = 50, before: float | None = None
+    ) -> list[Callback]:
+        """Callbacks, the newest first. Raises `LedgerError`.
+
+        Args:
+            open_only: Only those that are not over.
+            call_sid: Only those that were asked for in this call.
+            limit: The most that are wanted.
+            before: Only those that were asked for earlier. Unix seconds.
+        """
+        return await self._ledger.transact(
+            lambda connection: book.some(connection, open_only=open_only, call_sid=call_sid, limit=limit, before=before)
+        )
+
+    async def cancel(self, uid: str) -> Callback | None:
+        """Nobody is to be called any more. Returns the callback as it is then; None for one that nobody asked for.
+
+        Raises:
+            BeingMade: The caller is being called, or talks with a person.
+            LedgerError: The record does not answer.
+        """
+        callback = await self.take(uid, WasCancelled(at=self._clock()))
+        if callback is not None and callback.state is not State.DONE:
+            raise BeingMade
+        return callback
+
+    # --- what happens ------------------------------------------------------------------------------
+
+    async def take(self, uid: str, event: CallbackEvent) -> Callback | None:
+        """Apply a fact and carry out what follows, unless another process has made that step.
+
+        Returns:
+            The callback as it is then; None for one that nobody asked for.
+
+        Raises:
+            LedgerError: The record does not answer.
+        """
+        while True:
+            kept = await self._ledger.transact(lambda connection: book.read(connection, uid))
+            if kept is None:
+                return None
+            before, version = kept
+            after, effects = step(before, event, self._policy(before.called))
+            if after is before:
+                return before
+            calls = any(isinstance(effect, CallSomebody) for effect in effects)
+            told = self._news(before, after)
+
+            async def save(
+                connection: AsyncConnection,
+                after: Callback = after,
+                version: int = version,
+                told: tuple[Notice, ...] = told,
+                calls: bool = calls,
+            ) -> bool | None:
+                if calls and not await in_pace(connection, event.at):
+                    return None
+                return await book.save(connection, after, version, event.at, told)
+
+            saved = await self._ledger.transact(save)
+            if saved is None:
+                return before  # the pace does not allow a call yet
+            if not saved:
+                continue
+            if after.state is State.DONE and before.state is not State.DONE:
+                with logger.contextualize(call_sid=after.call_sid):
+                    logger.info("a callback is over after {} calls: {}", len(after.tries), after.outcome)
+            for effect in effects:
+                match effect:
+                    case CallSomebody(n):
+                        await self._call(after, n)
+                    case LetGo(n):
+                        await self._let_go(after, n)
+            return after
+
+    async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Make callbacks for ever."""
+        while True:
+            try:
+                await self.work()
+            except LedgerError as error:
+                logger.debug("nobody is called back while the record does not answer: {}", error)
+            await sleep(LOOK_SECONDS)
+
+    async def work(self) -> None:
+        """Go on with every callback that is due. Raises `LedgerError`."""
+        now = self._clock()
+        for uid in await self._ledger.transact(lambda connection: book.due(connection, now)):
+            await self.take(uid, CameDue(at=now))
+
+    async def _call(self, callback: Callback, n: int) -> None:
+        tried, policy = callback.tries[n - 1], self._policy(callback.called)
+        target = resolve(policy, tried.target)
+        person = next((each for each in target.endpoints if each.address == tried.number), None)
+        new = NewCall(
+            to=tried.number,
+            from_=callback.called,
+            url=self._addresses.callback_of("answer", callback.uid, n),
+            status_callback=self._addresses.callback_of("progress", callback.uid, n),
+            ring_seconds=person.ring_seconds if person is not None else UNKNOWN_RING_SECONDS,
+            digits=person.digits if person is not None else "",
+            machine_detection=target.machine_detection,
+        )
+        try:
+            sid = await self._telephony.call(new)
+        except Ambiguous as error:
+            # It may be ringing: Twilio's webhooks say so, or the next person is called when its time has come.
+            logger.warning("whether a person is called is not known: {}", error)
+        except TelephonyError as error:
+            logger.warning("a person who is to call somebody back is not called: {}", error)
+            unavailable = isinstance(error, Unavailable)
+            await self.take(callback.uid, TryNotMade(at=self._clock(), n=n, unavailable=unavailable))
+        else:
+            await self.take(callback.uid, TryBegan(at=self._clock(), n=n, leg_sid=sid))
+
+    async def _let_go(self, callback: Callback, n: int) -> None:
+        sid = callback.tries[n - 1].leg_sid
+        if sid is None:
+            return
+        try:
+            await self._telephony.hang_up(sid)
+        except CallGone:
+            pass
+        except TelephonyError as error:
+            logger.warning("a person's telephone may go on ringing: {}", error)
+
+    # --- what is told ------------------------------------------------------------------------------
+
+    def _news(self, before: Callback, after: Callback) -> tuple[Notice, ...]:
+        told: tuple[Notice, ...] = ()
+        for n, tried in enumerate(after.tries, 1):
+            known = before.tries[n - 1].outcome if n <= len(before.tries) else None
+            if tried.outcome is not None and known is None:
+                told += self._notices("callback.tried", after, n)
+        if after.outcome is not None and before.outcome is None:
+            told += self._notices("callback.done", after)
+        return told
+
+    def _notices(self, kind: str, callback: Callback, n: int = 0) -> tuple[Notice, ...]:
+        if not self._tells:
+            return ()
+        data: dict[str, object] = {
+            "call_sid": callback.call_sid,
+            "callback": callback.uid,
+            "number": callback.number,
+            "called": callback.called,
+            "target": callback.target,
+            "reason": callback.reason,
+            "summary": callback.summary,
+            "due_at": callback.due_at,
+            "tries": len(callback.tries),
+            "outcome": _plain(callback.outcome),
+        }
+        if n:
+            tried = callback.tries[n - 1]
+            data["try"] = {"n": n, "person": tried.number, "at": tried.at, "outcome": _plain(tried.outcome)}
+        return (Notice(kind, data),)
+
+
+def may_be_called(number: str, call: Call, allows: Callable[[str], bool]) -> bool:
+    """Whether somebody may be called back there: they call from it, have typed it, or the operator allows it."""
+    return number in (call.caller, *call.typed) or allows(number)
+
+
+def uid_of(call_sid: str, n: int) -> str:
+    """The id of the `n`-th wish of a call: whoever books it twice has booked it once."""
+    return hashlib.sha256(f"{call_sid} {n}".encode()).hexdigest()[:32]
+
+
+def _plain(value: CallbackOutcome | object | None) -> str | None:
+    return None if value is None else str(value)
