@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.callback import Callback
 from bot.notices import Notice
-from bot.tables import CALLBACKS, OUTBOX
+from bot.tables import CALLBACKS, CALLS, OUTBOX
 from bot.writings import insert_new
 
 CALLBACK: TypeAdapter[Callback] = TypeAdapter(Callback)
@@ -57,8 +57,10 @@ async def save(
 
 
 async def due(connection: AsyncConnection, now: float, limit: int = 20) -> list[str]:
-    """The ids of callbacks that are to go on, the longest waiting first."""
+    """The ids of callbacks that are to go on, the longest waiting first. A caller who is still on the line waits."""
+    talking = sa.select(CALLS.c.sid).where(CALLS.c.sid == CALLBACKS.c.call_sid, CALLS.c.ended_at.is_(None))
     wanted = sa.select(CALLBACKS.c.uid).where(CALLBACKS.c.done_at.is_(None), CALLBACKS.c.due_at <= now)
+    wanted = wanted.where(~talking.exists())
     return [*(await connection.execute(wanted.order_by(CALLBACKS.c.due_at).limit(limit))).scalars()]
 
 
