@@ -73,7 +73,7 @@ def seek(call: Call, event: Event, policy: Policy) -> Step:
     stop = next_stop(call, policy)
     if stop is None:
         call = replace(call, phase=Phase.BOT, nobody=call.nobody + 1)
-        return call, (ListenAgain(briefing.nobody_came(call)),)
+        return call, (ListenAgain(briefing.nobody_came(call, policy)),)
     if stop.target.mode is not Mode.ATTENDED:  # the next target's people take callers, not calls about them
         n = len(call.handoffs)
         return replace(call, phase=Phase.LEAVING), (

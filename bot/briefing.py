@@ -73,13 +73,22 @@ def _tries(call: Call) -> str:
     )
 
 
-def nobody_came(call: Call) -> str:
+def nobody_came(call: Call, policy: Policy) -> str:
     """The instruction for a bot that has kept the caller while people were called, and none of them takes the call."""
     return (
         f"Nobody takes the call ({_tries(call)}). The caller is still with you and has not been moved. Say so in one "
-        "sentence, and offer three things: to help them yourself, to try once more (hand_off), or to take a message "
-        "(take_message)."
+        f"sentence, and offer {_what_is_left(policy)}."
     )
+
+
+def _what_is_left(policy: Policy) -> str:
+    """What the bot offers when nobody takes the call."""
+    others = "to help them yourself, to try once more (hand_off)"
+    if policy.callback is not None:
+        return (
+            f"four things: {others}, to have them called back (schedule_callback), or to take a message (take_message)"
+        )
+    return f"three things: {others}, or to take a message (take_message)"
 
 
 PERSON_LEFT = (
@@ -139,8 +148,7 @@ def for_returning_bot(call: Call, policy: Policy) -> str | None:
         f"The caller is back with you: you tried to put them through to {what} and nobody took the call "
         f"({_tries(call)}). The reason they wanted a person: {handoff.reason or 'not given'}. "
         "Do not greet them as if the call were new. Apologise, say in one sentence what happened, and "
-        "offer three things: to help them yourself, to try once more (hand_off), or to take a message "
-        "(take_message)."
+        f"offer {_what_is_left(policy)}."
     )
 
 

@@ -352,7 +352,7 @@ class Session:
                 self._timers.start(Timer.GOODBYE, n, self._policy.goodbye_seconds)
                 self._tell(lambda line: line.say_goodbye(n))
             case Phase.BOT if before.phase is Phase.SEEKING:
-                self._tell(lambda line: line.listen_again(briefing.nobody_came(self.call)))
+                self._tell(lambda line: line.listen_again(briefing.nobody_came(self.call, self._policy)))
             case _:
                 pass
 

@@ -43,9 +43,9 @@ HOSTILE = [
 ]
 words = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=60))
 anything = st.one_of(st.none(), st.booleans(), st.integers(), words, st.lists(words, max_size=2))
-fields = st.sampled_from(["target", "reason", "summary", "language", "skill", "number"])
+fields = st.sampled_from(["target", "reason", "summary", "language", "skill", "number", "confirmed", "day", "time"])
 arguments = st.dictionaries(fields, anything, max_size=6)
-TOOLS = ["hand_off", "take_message", "end_call", "dial", "transfer", ""]
+TOOLS = ["hand_off", "take_message", "schedule_callback", "end_call", "dial", "transfer", ""]
 
 
 def rung(call: Call, effects: tuple[Effect, ...]) -> set[str]:
@@ -75,6 +75,7 @@ def ring_nobody_else(tool: str, asked: dict[str, object], said: str) -> set[str]
         call, effects = step(call, happening, POLICY)
         everybody |= rung(call, effects)
     assert everybody <= allowed_numbers(POLICY)
+    assert {wish.number for wish in call.wishes} <= {CALLER, "+442079460177"}, "whom the operator allows to call back"
     return everybody
 
 
@@ -94,7 +95,8 @@ def test_nor_do_ten_thousand_that_are_put_together_from_what_attackers_write():
         return chance.choice(["", " ", "\n", ";", "<", "&"]).join(parts)[cut if chance.random() < 0.2 else 0 :]
 
     for _ in range(10_000):
-        asked: dict[str, object] = {key: text() for key in ("target", "reason", "summary", "language")}
+        asked: dict[str, object] = {key: text() for key in ("target", "reason", "summary", "language", "number")}
+        asked["confirmed"] = True
         if chance.random() < 0.2:
             asked[chance.choice(list(asked))] = chance.choice([None, 7, ["desk"], {"desk": 1}, True])
         everybody |= ring_nobody_else(chance.choice(["hand_off", "hand_off", *TOOLS]), asked, text())

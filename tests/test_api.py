@@ -171,6 +171,7 @@ async def test_a_call_is_told_whole(ledger: Ledger, local: httpx2.AsyncClient):
         ],
         "attempts": ATTEMPTS,
         "falls": [],
+        "callbacks": [],
         "rescues": 0,
         "message": {"url": "https://api.twilio.com/recordings/RE1", "seconds": 12},
         "timeline": [

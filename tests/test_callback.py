@@ -478,6 +478,26 @@ async def test_a_callback_is_cancelled_and_the_telephone_stops_ringing(tmp_path:
         assert person.status in ("canceled", "no-answer")
 
 
+async def test_the_console_shows_who_is_to_be_called_back_and_cancels(tmp_path: Path):
+    async with asked(tmp_path, TAKES, Person("no_answer"), Person("no_answer")) as (stage, url, sid):
+        [told] = (await get(f"{url}/api/callbacks"))["callbacks"]
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+            async with http.get(f"{url}/console/callbacks") as answer:
+                page = await answer.text()
+                assert answer.status == 200
+                assert told["number"] in page
+                assert "a question" in page
+            token = page.partition('name="form" value="')[2].partition('"')[0]
+            cancel = f"{url}/console/callbacks/{told['callback']}/cancel"
+            async with http.post(cancel, data={"form": token}, headers={"Origin": url}) as answer:
+                assert answer.status == 200
+                assert "Nobody is called back." in await answer.text()
+            async with http.post(cancel, data={"form": "no"}, headers={"Origin": url}) as answer:
+                assert answer.status == 403
+        assert (await done(url, sid))["outcome"] == "cancelled"
+        assert "CallbackCancelled" in [each["event"] for each in (await stage.record(sid))["timeline"]]
+
+
 async def test_an_order_without_an_answer_is_one_call(tmp_path: Path):
     caller = Person("answer", after=0.2, says="", hangs_up_after=0.5)
     async with Stage() as stage, serving(stage, tmp_path) as url:

@@ -13,6 +13,7 @@ from web.callback_webhooks import callback_routes
 from web.callbacks import callbacks_api
 from web.console.access import Access
 from web.console.acts import acts, note_switch
+from web.console.callbacks import callback_pages
 from web.console.console import Console
 from web.console.gate import Elsewhere, Gate, Refused, turned_away
 from web.console.headers import ConsoleHeaders
@@ -84,4 +85,5 @@ def _mount_console(app: FastAPI, line: Line) -> None:
     app.mount("/console/static", StaticFiles(directory=_STATIC), name="static")
     app.include_router(pages(line, console, gate))
     app.include_router(acts(line, gate))
+    app.include_router(callback_pages(line, console, gate))
     app.include_router(listening(line, gate))

@@ -29,6 +29,7 @@ TOLD = {
     "take-over": "Your phone is rung, and the caller is put through to it.",
     "hint": "The bot has been told.",
     "hang-up": "The bot says goodbye and hangs up.",
+    "callback-cancelled": "Nobody is called back.",
     "outage-on": "The outage switch is on: every new call goes straight to a person.",
     "outage-off": "The outage switch is off: the bot takes new calls.",
 }
