@@ -430,11 +430,7 @@ def caller_is_back(language: str) -> str:
 
 def caller_is_gone(language: str) -> str:
     """For a person who is on the line for a caller who is not."""
-    words = LANGUAGES[language]
-    response = VoiceResponse()
-    response.say(words.gone, language=words.voice)
-    response.hangup()
-    return str(response)
+    return say_and_hang_up(LANGUAGES[language].gone, language)
 
 
 def say_and_hang_up(text: str, language: str) -> str:
@@ -447,10 +443,8 @@ def say_and_hang_up(text: str, language: str) -> str:
 
 def call_back(number: str, ours: str, action: str, *, ring_seconds: int, dial_seconds: int, language: str) -> str:
     """The answer to the key by which a person takes a callback: the caller's telephone rings, and they are joined."""
-    words = LANGUAGES[language]
     response = VoiceResponse()
-    response.say(words.thanks, language=words.voice)
+    response.say(LANGUAGES[language].thanks, language=LANGUAGES[language].voice)
     dial = Dial(action=action, timeout=ring_seconds, time_limit=dial_seconds, caller_id=ours)
     dial.number(number)
-    response.append(dial)
-    return str(response)
+    return str(response.append(dial))
