@@ -12,6 +12,7 @@ from loguru import logger
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import callback_book as book
+from bot.addresses import Addresses
 from bot.call import Call
 from bot.callback import (
     Callback,
@@ -33,7 +34,6 @@ from bot.numbers import dialable
 from bot.outbound_book import in_pace
 from bot.routing import Policy, resolve
 from bot.telephony import Ambiguous, CallGone, NewCall, Telephony, TelephonyError, Unavailable
-from bot.twiml import Addresses
 
 LOOK_SECONDS = 0.5
 """How often a process looks into the book."""

@@ -166,7 +166,7 @@ class Conversation:
         await self._leg.write(text)
         self._keep()
 
-    # --- bot.session.Conversation -------------------------------------------------------------------
+    # --- bot.talk.Conversation -------------------------------------------------------------------
 
     def say_goodbye(self, handoff: int) -> None:
         """The model's own words count for the first request of its own; otherwise it is asked for the line."""

@@ -250,7 +250,7 @@ class HandoffProcessor(FrameProcessor):
     # --- orders → frames ---------------------------------------------------------------------------
 
     def say_goodbye(self, handoff: int, *, by_model: bool) -> None:
-        """See `bot.session.Conversation`. The model's own words count only for its own first request."""
+        """See `bot.talk.Conversation`. The model's own words count only for its own first request."""
         if self._caller_speaks and not by_model:
             self._owed = handoff
             self._listen(True)  # a model that did not hear them out would wait for the end of their turn
@@ -282,7 +282,7 @@ class HandoffProcessor(FrameProcessor):
             self._begin_goodbye(self._owed, ask_for_line=True)
 
     def say_farewell(self, farewell: int, *, prompted: bool) -> None:
-        """See `bot.session.Conversation`."""
+        """See `bot.talk.Conversation`."""
         self._begin("farewell", farewell, "Thank you for calling. Goodbye!", ask_for_line=prompted)
 
     def advise(self, text: str) -> None:
@@ -292,14 +292,14 @@ class HandoffProcessor(FrameProcessor):
             self.create_task(self._pass_on_advice(), "advice")
 
     def listen_again(self, advice: str) -> None:
-        """See `bot.session.Conversation`."""
+        """See `bot.talk.Conversation`."""
         self._words = None
         self._owed = 0
         self._listen(True)
         self.advise(advice)
 
     def tell(self, text: str) -> None:
-        """See `bot.session.Conversation`."""
+        """See `bot.talk.Conversation`."""
         self.create_task(self._leg.note(text), "note")
 
     def _begin(self, kind: str, number: int, line: str, *, ask_for_line: bool) -> None:

@@ -37,14 +37,12 @@ from bot.effects import (
     Adjust,
     Advise,
     AskTwilio,
-    CloseStream,
     ConnectBot,
     DialPerson,
     Document,
     FindPeople,
     HangUp,
     ListenAgain,
-    SayFarewell,
     SayGoodbye,
     StartTimer,
     Step,
@@ -62,7 +60,6 @@ from bot.events import (
     ChangeAsked,
     DialEnded,
     Event,
-    Failure,
     FarewellHeard,
     FarewellRequested,
     GoodbyeHeard,
@@ -94,6 +91,7 @@ from bot.events import (
 )
 from bot.lost_model import model_lost, model_renewed
 from bot.outgoing import callee_answered, callee_missed
+from bot.parting import caller_spoke, farewell_heard, farewell_requested, hang_up_failed, hang_up_overdue
 from bot.rescue import line_lost, rescue_asked
 from bot.routing import BargeIn, Policy, finders, resolve
 from bot.sent_back import SENT_BACK, with_person
@@ -118,11 +116,6 @@ from bot.transfer import (
     straight_to,
     texts,
 )
-
-HANG_UP_SECONDS = 3.0
-"""How long Twilio may take to end the call before the hang-up is ordered again."""
-
-HANG_UP_TRIES = 3
 
 
 def answer(sid: str, caller: str, called: str, at: float) -> Step:
@@ -280,35 +273,9 @@ def _goodbye_interrupted(call: Call, event: GoodbyeInterrupted, policy: Policy) 
     return call, (ListenAgain(advice),)
 
 
-def _farewell_requested(call: Call, event: FarewellRequested, policy: Policy) -> Step:
-    if call.phase not in (Phase.BOT, Phase.SEEKING):
-        return call, ()  # asked twice, or a hand-off is under way, which goes first
-    n = call.farewells + 1
-    call = replace(call, phase=Phase.PARTING, farewells=n)
-    return call, (SayFarewell(n, prompted=bool(event.who)), StartTimer(Timer.FAREWELL, n, policy.goodbye_seconds))
-
-
-def _farewell_heard(call: Call, event: FarewellHeard, policy: Policy) -> Step:
-    if event.farewell > call.farewells:
-        raise ImpossibleEvent(call, event)
-    if call.phase is not Phase.PARTING or event.farewell < call.farewells:
-        return call, ()  # the caller spoke, and the bot stayed
-    return replace(call, phase=Phase.CLOSING), (
-        HangUp(),
-        StartTimer(Timer.HANG_UP, 1, HANG_UP_SECONDS),
-    )
-
-
 def _hint_given(call: Call, event: HintGiven, policy: Policy) -> Step:
     # A bot that is saying goodbye has nothing left to do with a hint.
     return call, (Advise(event.text),) if call.phase is Phase.BOT else ()
-
-
-def _caller_spoke(call: Call, event: CallerSpoke, policy: Policy) -> Step:
-    if call.phase is not Phase.PARTING:
-        return call, ()
-    # Whoever still has something to say is not hung up on.
-    return replace(call, phase=Phase.BOT), ()
 
 
 def _perhaps(
@@ -368,23 +335,13 @@ def _call_lives(call: Call, event: CallLives, policy: Policy) -> Step:
     return call, (StartTimer(Timer.CHECK, len(call.attempts), wait),)
 
 
-def _hang_up_failed(call: Call, event: HangUpFailed, policy: Policy) -> Step:
-    if call.phase is not Phase.CLOSING:
-        return call, ()
-    if event.failure is Failure.GONE and call.stream_open:
-        return call, (AskTwilio(),)  # its stream says otherwise; the timer tries again
-    if event.failure is Failure.GONE:
-        return end_call(call, event.at, End.BOT_HUNG_UP), ()
-    return call, ()  # the timer tries again
-
-
 def _timer_fired(call: Call, event: TimerFired, policy: Policy) -> Step:
     match event.timer:
         case Timer.GOODBYE if call.phase is Phase.LEAVING and event.number == len(call.handoffs):
             return redirect(call, event, policy)
         case Timer.FAREWELL if call.phase is Phase.PARTING:
             heard = FarewellHeard(at=event.at, farewell=event.number)
-            return _farewell_heard(call, heard, policy)
+            return farewell_heard(call, heard, policy)
         case Timer.RENEWAL if call.renewing and event.number == call.renewals:
             return model_lost(call, ModelLost(at=event.at, reason="no new session of the model"), policy)
         case Timer.PERSON | Timer.UNCALLED:
@@ -395,11 +352,8 @@ def _timer_fired(call: Call, event: TimerFired, policy: Policy) -> Step:
             return call, (*effects, again)
         case Timer.REDIRECT if event.number == len(call.handoffs) and redirect_is_overdue(call):
             return give_up_redirect(call, event, policy)
-        case Timer.HANG_UP if call.phase is Phase.CLOSING and event.number < HANG_UP_TRIES:
-            # Unlike a redirect, a hang-up may be repeated: it cannot happen twice.
-            return call, (HangUp(), StartTimer(Timer.HANG_UP, event.number + 1, HANG_UP_SECONDS))
         case Timer.HANG_UP if call.phase is Phase.CLOSING:
-            return call, (CloseStream(),)  # a person on the line is better than silence
+            return hang_up_overdue(call, event.number)
         case Timer.CHECK if call.phase not in (*BOT_PHASES, Phase.ENDED):
             return call, (AskTwilio(),)
         case _:
@@ -415,10 +369,10 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     ChangeAsked: _change_asked,
     GoodbyeHeard: _goodbye_heard,
     GoodbyeInterrupted: _goodbye_interrupted,
-    FarewellRequested: _farewell_requested,
-    FarewellHeard: _farewell_heard,
+    FarewellRequested: farewell_requested,
+    FarewellHeard: farewell_heard,
     HintGiven: _hint_given,
-    CallerSpoke: _caller_spoke,
+    CallerSpoke: caller_spoke,
     CallerSaid: _perhaps(triggers.caller_said),
     KeyPressed: _perhaps(triggers.key_pressed),
     **BOOKING,
@@ -430,7 +384,7 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     RescueAsked: rescue_asked,
     RedirectAccepted: redirect_accepted,
     RedirectFailed: redirect_failed,
-    HangUpFailed: _hang_up_failed,
+    HangUpFailed: hang_up_failed,
     PersonCalled: person_called,
     PersonNotCalled: person_not_called,
     PersonRinging: person_ringing,

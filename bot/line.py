@@ -11,6 +11,7 @@ from fastapi import WebSocket
 from loguru import logger
 from pipecat.observers.base_observer import BaseObserver
 
+from bot.addresses import Addresses
 from bot.admission import Admission, Limits
 from bot.anteroom import Anteroom
 from bot.archive import Archive
@@ -40,7 +41,6 @@ from bot.switchboard import Switchboard
 from bot.telephony import Telephony, TwilioTelephony
 from bot.tokens import PersonPages, Seal, StreamTokens
 from bot.traces import Traces
-from bot.twiml import Addresses
 from bot.wire import Wire, wire_of
 
 PREPARED_AT_ONCE = 50

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot import twiml
+from bot.addresses import OVERRIDES
 from bot.routing import Policy
 from bot.settings import Configuration, Settings
 from bot.telephony import TelephonyError, TwilioTelephony
@@ -75,7 +76,7 @@ class Numbers:
 
 def voice_url(public_url: str) -> str:
     """What a number asks when it is called, and how patiently."""
-    return f"{public_url}/twilio/voice{twiml.OVERRIDES}"
+    return f"{public_url}/twilio/voice{OVERRIDES}"
 
 
 async def set_up(

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from loguru import logger
 
 from bot import outbound_book as book
+from bot.addresses import Addresses
 from bot.call import End
 from bot.ledger import Ledger, LedgerError
 from bot.numbers import dialable, digits
@@ -21,7 +22,6 @@ from bot.outbound_book import Ended, Order
 from bot.routing import Outbound as Rules, Policy
 from bot.switchboard import Switchboard
 from bot.telephony import Ambiguous, NewCall, Telephony, TelephonyError, Unavailable
-from bot.twiml import Addresses
 
 LOOK_SECONDS = 0.5
 """How often a process looks into the book."""

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot import briefing, twiml
+from bot.addresses import Addresses
 from bot.call import Call, found_for
 from bot.routing import OURS, UNKNOWN_RING_SECONDS, Endpoint, Policy, Target, resolve
 from bot.telephony import NewCall, NewText
 from bot.tokens import PersonPages
-from bot.twiml import Addresses
 
 
 @dataclass(frozen=True, slots=True)

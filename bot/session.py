@@ -7,7 +7,7 @@ brought the fact, or redirects the live call where no webhook did.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from loguru import logger
 
@@ -53,6 +53,7 @@ from bot.orders import Calling, Orders
 from bot.routing import Policy
 from bot.speaking import Speaker, Speaking, Spoke
 from bot.steps import Steps
+from bot.talk import Conversation
 from bot.tap import Tap
 from bot.telephony import Telephony
 from bot.timers import Timers
@@ -63,37 +64,6 @@ CLOSE_SECONDS = 2.0
 
 FOLLOW_SECONDS = 1.0
 """How often a process whose bot has the caller looks whether another one has heard of the people who are called."""
-
-
-class Conversation(Protocol):
-    """The running pipeline of a call, as its session sees it. None of these waits for the pipeline."""
-
-    def say_goodbye(self, handoff: int) -> None:
-        """Have the goodbye said unless it is being said; report `GoodbyeHeard` or `GoodbyeInterrupted`."""
-
-    def say_farewell(self, farewell: int, *, prompted: bool) -> None:
-        """Have the last words said, asking for them where prompted; report `FarewellHeard`."""
-
-    def advise(self, text: str) -> None:
-        """Tell the bot something that the caller does not hear."""
-
-    def listen_again(self, advice: str) -> None:
-        """Open the bot's ears again and tell it why."""
-
-    def tell(self, text: str) -> None:
-        """Let the bot know something, without making it speak."""
-
-    def renew_model(self, renewal: int) -> None:
-        """Let a new session of the model take over; report `ModelRenewed` or `ModelLost`."""
-
-    def adjust(self, change: str) -> None:
-        """Go on in another language, with another voice, or otherwise as a change of the pipeline says."""
-
-    def change_model(self, model: int, renewal: int) -> None:
-        """Let another pipeline take over; report `ModelRenewed` or `ModelLost`."""
-
-    def close(self) -> None:
-        """Close the media socket from our side."""
 
 
 class Session:

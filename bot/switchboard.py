@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from loguru import logger
 
+from bot.addresses import Addresses
 from bot.admission import Admission
 from bot.call import BOT_PHASES, Call, Phase
 from bot.carried import Carried
@@ -23,7 +24,7 @@ from bot.routing import Policy
 from bot.session import Session
 from bot.telephony import Telephony
 from bot.tokens import PersonPages, Seal, StreamTokens
-from bot.twiml import Addresses, document
+from bot.twiml import document
 
 
 class Switchboard:

@@ -9,11 +9,12 @@ through, and Twilio then refuses the document, error 12100) and its length is ca
 # pyright: reportUnknownMemberType=false, reportMissingTypeStubs=false
 
 import re
-from dataclasses import dataclass, replace
-from urllib.parse import quote, urlencode
+from dataclasses import replace
+from urllib.parse import quote
 
 from twilio.twiml.voice_response import Connect, Dial, Gather, Stream, VoiceResponse
 
+from bot.addresses import Addresses
 from bot.call import Attempt, Call, Direction, found_for
 from bot.effects import ConnectBot, DialPerson, Document, HangUp, HoldCaller, LeaveMessage, MeetPerson, TakeMessage
 from bot.phrases import LANGUAGES
@@ -28,11 +29,6 @@ from bot.routing import (
     resolve,
     shown_number,
 )
-
-OVERRIDES = "#ct=1000&rt=5000&tt=14000&rc=3&rp=5xx,ct,rt"
-"""How Twilio shall ask us (Twilio: Webhooks, connection overrides): one second to connect, five to answer, and three
-more tries where that failed or something between us answered with 5xx; together less than its own 15 seconds. Not 4xx:
-those are our own words, and the same again."""
 
 INLINE_LIMIT = 4000
 """The longest document that a redirect may carry, in characters (Twilio: Update a Call, `Twiml`; error 32018)."""
@@ -53,54 +49,6 @@ MACHINES = ("machine_start", "machine_end_beep", "machine_end_silence", "machine
 """What `AnsweredBy` is of what is not a person (Twilio: Answering Machine Detection)."""
 
 _NOT_XML = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Our own addresses as Twilio sees them, all built from `PUBLIC_URL`."""
-
-    public_url: str
-    """Scheme and host, without a trailing slash, e.g. `https://bot.example.com`."""
-
-    state: str = ""
-    """What the callbacks of one document carry of their call; see `bot.carried`."""
-
-    lean: bool = False
-    """Without that, and without overrides: for a document with many of them."""
-
-    @property
-    def media(self) -> str:
-        """The media WebSocket: `wss` for https, `ws` for http. No query: Twilio would remove it."""
-        return re.sub(r"^http", "ws", self.public_url) + "/twilio/media"
-
-    def callback(self, name: str, attempt: int, **more: int) -> str:
-        """The webhook for one fact about an attempt. Twilio signs the whole URL, so what it carries can be trusted."""
-        return self._url(f"handoff/{name}", attempt=attempt, **more)
-
-    def person(self, name: str, attempt: int, call_sid: str) -> str:
-        """The webhook for one fact about a person who is called for a caller: the call is not the caller's own."""
-        return self._url(f"person/{name}", attempt=attempt, call=call_sid)
-
-    def outbound(self, name: str, order: str) -> str:
-        """The webhook for one fact about a call of ours, by the order that it came of."""
-        return self._url(f"outbound/{name}", order=order)
-
-    def callback_of(self, name: str, callback: str, n: int) -> str:
-        """The webhook for one fact about a call to a person of ours who is to call somebody back."""
-        return self._url(f"callback/{name}", callback=callback, n=n)
-
-    def recorded(self, *, failsafe: bool = False) -> str:
-        """The webhook for a message on the recorder."""
-        return self._url("voicemail", **({"failsafe": 1} if failsafe else {}))
-
-    def rescue(self, leg: int) -> str:
-        """Where Twilio asks what to do with a caller whose stream is gone."""
-        return self._url("rescue", leg=leg)
-
-    def _url(self, path: str, **query: int | str) -> str:
-        carried = {"state": self.state} if self.state and not self.lean else {}
-        asked = urlencode({**query, **carried})
-        return f"{self.public_url}/twilio/{path}{'?' if asked else ''}{asked}{'' if self.lean else OVERRIDES}"
 
 
 def speakable(text: str, limit: int = SAY_LIMIT) -> str:

@@ -50,7 +50,7 @@ class ScriptedTelephony:
 
 @dataclass
 class Orders:
-    """`bot.session.Conversation`: remembers what it was told."""
+    """`bot.talk.Conversation`: remembers what it was told."""
 
     told: list[str] = field(default_factory=list)
 

@@ -10,6 +10,7 @@ from calls import CALLER, POLICY, US
 from fakes import ScriptedTelephony
 from serving import serving
 
+from bot.addresses import Addresses
 from bot.admission import ASK_SECONDS, Admission, Limits
 from bot.call import By, Phase
 from bot.ledger import Ledger
@@ -18,7 +19,6 @@ from bot.sweeper import ASK_AGAIN_SECONDS, QUIET_SECONDS, Sweeper
 from bot.switchboard import Switchboard
 from bot.telephony import CallGone, Refused
 from bot.tokens import PersonPages, Seal, StreamTokens
-from bot.twiml import Addresses
 from sandbox.stage import Stage
 
 

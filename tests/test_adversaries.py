@@ -7,6 +7,7 @@ from calls import CALLER, POLICY, SID, US
 from hypothesis import given, settings, strategies as st
 
 from bot import effects as ef, events as ev, twiml
+from bot.addresses import Addresses
 from bot.call import Call
 from bot.effects import Effect
 from bot.events import Event
@@ -15,7 +16,6 @@ from bot.people import People
 from bot.routing import allowed_numbers
 from bot.tokens import PersonPages
 from bot.tools import requested
-from bot.twiml import Addresses
 
 AT = Addresses("https://bot.example")
 PEOPLE = People(POLICY, lambda call: AT, PersonPages.from_auth_token("secret"), lambda: 0.0)

@@ -16,6 +16,7 @@ from calls import POLICY, Story
 from serving import serving
 
 from bot import effects as ef, events as ev
+from bot.addresses import Addresses
 from bot.call import By, Call, Outcome, Phase
 from bot.finder import ANSWER_BYTES, PeopleFinder
 from bot.people import People
@@ -23,7 +24,7 @@ from bot.policy_file import load_policy
 from bot.routing import Endpoint, Finder, Found, Policy
 from bot.settings import load_all
 from bot.tokens import PersonPages
-from bot.twiml import Addresses, document
+from bot.twiml import document
 from pipelines.problems import ConfigurationError
 from sandbox.check import problems
 from sandbox.stage import Stage

@@ -37,6 +37,7 @@ PURE = {
         "triggers",
         "routing",
         "carried",
+        "parting",
         "opening",
         "callback",
         "callback_rules",
@@ -44,7 +45,7 @@ PURE = {
         "callback_words",
         "booking",
     ),
-    *("twiml", "briefing", "phrases", "notices", "tokens", "playout", "speaking"),
+    *("addresses", "twiml", "briefing", "phrases", "notices", "tokens", "playout", "speaking"),
 }
 EFFECTS_AND_CLOCKS = {"asyncio", "datetime", "logging", "os", "pathlib", "random", "secrets", "socket", "time"}
 """What of the standard library a pure file has no use for: time and chance come to it as parameters."""

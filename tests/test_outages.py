@@ -16,12 +16,12 @@ from fakes import ScriptedTelephony
 from postgres import Cluster
 
 from bot import events as ev
+from bot.addresses import Addresses
 from bot.admission import Admission, Limits
 from bot.call import By, Call, End, Handoff, Phase
 from bot.ledger import Entry, Ledger, LedgerError, Line, Record, Stored
 from bot.switchboard import Switchboard
 from bot.tokens import PersonPages, Seal, StreamTokens
-from bot.twiml import Addresses
 
 CALL = Call("CA1", "+12025550199", "+12025550100", 0.5)
 NEVER = 3600.0

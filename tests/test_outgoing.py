@@ -13,6 +13,7 @@ from calls import POLICY, SID, US, Story
 from serving import serving
 
 from bot import effects as ef, events as ev, outbound_book as book
+from bot.addresses import Addresses
 from bot.call import Direction, End, Phase
 from bot.call_out import call_out
 from bot.carried import Carried
@@ -21,7 +22,7 @@ from bot.law import standing_document
 from bot.ledger import Ledger
 from bot.settings import load_all
 from bot.tokens import Seal
-from bot.twiml import Addresses, document
+from bot.twiml import document
 from sandbox.check import problems
 from sandbox.network import RestFault
 from sandbox.people import Person

@@ -11,6 +11,7 @@ from calls import CALLER, POLICY, SID, US
 from fakes import Orders, ScriptedTelephony
 
 from bot import attended, events as ev
+from bot.addresses import Addresses
 from bot.admission import Admission, Limits
 from bot.call import End, Outcome, Phase
 from bot.carried import Carried
@@ -19,7 +20,6 @@ from bot.session import Session
 from bot.switchboard import Switchboard
 from bot.telephony import Ambiguous, CallGone, Refused
 from bot.tokens import PersonPages, Seal, StreamTokens
-from bot.twiml import Addresses
 
 SEAL = Seal.from_auth_token("secret", "callback")
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Response
 from loguru import logger
 
 from bot import twiml
+from bot.addresses import Addresses
 from bot.callback import (
     Callback,
     CallbackEvent,
@@ -25,7 +26,6 @@ from bot.ledger import LedgerError
 from bot.line import Line
 from bot.routing import Target, resolve
 from bot.signatures import Signatures
-from bot.twiml import Addresses
 from web.webhook import ENDED, Webhook, signed
 
 Uid = Annotated[str, Query(alias="callback", pattern="^[0-9a-f]{32}$")]

@@ -1,0 +1,34 @@
+"""What a call's session can ask of the pipeline that talks with the caller."""
+
+from typing import Protocol
+
+
+class Conversation(Protocol):
+    """The running pipeline of a call, as its session sees it. None of these waits for the pipeline."""
+
+    def say_goodbye(self, handoff: int) -> None:
+        """Have the goodbye said unless it is being said; report `GoodbyeHeard` or `GoodbyeInterrupted`."""
+
+    def say_farewell(self, farewell: int, *, prompted: bool) -> None:
+        """Have the last words said, asking for them where prompted; report `FarewellHeard`."""
+
+    def advise(self, text: str) -> None:
+        """Tell the bot something that the caller does not hear."""
+
+    def listen_again(self, advice: str) -> None:
+        """Open the bot's ears again and tell it why."""
+
+    def tell(self, text: str) -> None:
+        """Let the bot know something, without making it speak."""
+
+    def renew_model(self, renewal: int) -> None:
+        """Let a new session of the model take over; report `ModelRenewed` or `ModelLost`."""
+
+    def adjust(self, change: str) -> None:
+        """Go on in another language, with another voice, or otherwise as a change of the pipeline says."""
+
+    def change_model(self, model: int, renewal: int) -> None:
+        """Let another pipeline take over; report `ModelRenewed` or `ModelLost`."""
+
+    def close(self) -> None:
+        """Close the media socket from our side."""
