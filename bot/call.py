@@ -358,16 +358,6 @@ class Call:
     """Of a call of ours: what it is for, as the bot is told."""
 
 
-def is_further(call: Call, than: Call) -> bool:
-    """Whether one account of a call is further than another: its end, its media stream, its hand-offs, its attempts.
-
-    Processes that could not ask the record each have one. A call never goes back to an earlier hand-off.
-    """
-    if Phase.ENDED in (call.phase, than.phase):
-        return than.phase is not Phase.ENDED
-    return (call.leg, len(call.handoffs), len(call.attempts)) > (than.leg, len(than.handoffs), len(than.attempts))
-
-
 def open_attempt(call: Call, n: int) -> Attempt | None:
     """The attempt that a callback speaks of, if it is under way. 0 is that of the document that Twilio holds."""
     if call.phase not in (*AWAY_PHASES, *BOT_PHASES) or not call.attempts:

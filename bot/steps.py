@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from loguru import logger
 
-from bot.call import Call, Phase, is_further
+from bot.accounts import is_further
+from bot.call import Call, Phase
 from bot.carried import Carried
 from bot.effects import Effect
 from bot.events import Event, ImpossibleEvent

@@ -13,7 +13,8 @@ from pydantic import Field, TypeAdapter
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.call import Call, is_further
+from bot.accounts import combined
+from bot.call import Call, Phase
 from bot.record import CALL, Entry, Line, to_json
 from bot.tables import ANSWERS, CALLS, JOURNAL, OUTBOX, TRANSCRIPT
 
@@ -180,12 +181,16 @@ async def ship(connection: AsyncConnection, writing: Writing) -> Outcome:
 
 
 async def _overtake(connection: AsyncConnection, step: Step) -> bool:
-    """Write a step that was made on another row than there is, if the call is further by it than the row says."""
+    """Write a step that was made on another row than there is, if it adds to what the row says of the call."""
     wanted = sa.select(CALLS.c.state, CALLS.c.version).where(CALLS.c.sid == step.sid)
     row = (await connection.execute(wanted)).one_or_none()
-    if row is None or not is_further(step.call, CALL.validate_python(row.state)):
+    if row is None:
         return False
-    if not await _compare_and_set(connection, replace(step, version=row.version, after=None)):
+    known: Call = CALL.validate_python(row.state)
+    call = combined(step.call, known)
+    if call == known:
+        return False
+    if not await _compare_and_set(connection, replace(step, call=call, version=row.version, after=None)):
         return False
     entry = replace(step.entry, late=True)
     await insert_new(connection, JOURNAL, _journal_row(step.sid, entry, step.uid))
@@ -195,6 +200,8 @@ async def _overtake(connection: AsyncConnection, step: Step) -> bool:
 
 async def _compare_and_set(connection: AsyncConnection, step: Step) -> bool:
     row = sa.update(CALLS).where(CALLS.c.sid == step.sid, CALLS.c.version == step.version)
+    if step.call.phase is not Phase.ENDED:
+        row = row.where(CALLS.c.phase != Phase.ENDED)  # it may have ended in another account
     if step.after is not None:
         last = sa.select(JOURNAL.c.uid).where(JOURNAL.c.call_sid == step.sid, JOURNAL.c.changed)
         row = row.where(last.order_by(JOURNAL.c.id.desc()).limit(1).scalar_subquery() == step.after)

@@ -24,6 +24,7 @@ MAY_IMPORT = {
 }
 PURE = {
     *(
+        "accounts",
         "call",
         "events",
         "effects",

@@ -18,7 +18,7 @@ from postgres import Cluster
 from bot import events as ev
 from bot.addresses import Addresses
 from bot.admission import Admission, Limits
-from bot.call import By, Call, End, Handoff, Phase
+from bot.call import Attempt, By, Call, End, Handoff, Outcome, Phase
 from bot.ledger import Entry, Ledger, LedgerError, Line, Record, Stored
 from bot.switchboard import Switchboard
 from bot.tokens import PersonPages, Seal, StreamTokens
@@ -312,7 +312,8 @@ async def test_steps_that_another_process_outran_during_the_outage_are_late_entr
         assert not await save(cut_off, 3)
         stored = await cut_off.load(CALL.sid)
         assert stored is not None
-        assert await save(cut_off, stored.version)
+        assert not await save(cut_off, stored.version), "a call that has ended does not go on"
+        assert await cut_off.save(replace(CALL, phase=Phase.ENDED), stored.version, entry(9))
         await cut_off.close()
 
 
@@ -343,6 +344,33 @@ async def test_a_call_that_another_process_knows_only_from_its_beginning_is_as_w
             ("step 3", True, True),
         ]
         assert not await cut_off.save(replace(over, tried=9), 4, entry(9)), "it has counted more steps than there are"
+        await cut_off.close()
+
+
+async def test_a_call_whose_end_is_all_that_another_process_knows_has_what_was_done_for_it(
+    cluster: Cluster, ledger: Ledger, postgresql: str, spool: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked = replace(CALL, handoffs=(Handoff("desk", "", "", By.MODEL, 2.0),), phase=Phase.REDIRECTING)
+    rings = replace(asked, attempts=(Attempt("desk", "+12025550143", 3.0, handoff=1),), phase=Phase.RINGING)
+    talks = replace(rings, attempts=(replace(rings.attempts[0], answered_at=4.0, bridged_at=4.0),), phase=Phase.PERSON)
+    async with gate(cluster.port) as (port, passing):
+        cut_off = await Ledger.open(postgresql.replace(str(cluster.port), str(port)), spool)
+        await begin(cut_off)
+        passing.clear()
+        monkeypatch.setattr("bot.writer.ANSWER_SECONDS", 0.1)
+        for version, call in enumerate((asked, rings, talks), 1):
+            assert await cut_off.save(call, version, Entry(float(version), f"step {version}", {}, call.phase, True))
+        gone = replace(CALL, phase=Phase.ENDED, end=End.CALLER_HUNG_UP, ended_at=9.0)
+        assert await ledger.save(gone, 1, Entry(9.0, "gone", {}, Phase.ENDED, True))
+        monkeypatch.setattr("bot.writer.ANSWER_SECONDS", 1.5)
+        passing.set()
+        await until(lambda: cut_off.spooled == 0)
+
+        stored = (await record_of(ledger)).stored
+        assert stored is not None
+        assert (stored.call.phase, stored.call.end, stored.call.ended_at) == (Phase.ENDED, End.PUT_THROUGH, 9.0)
+        assert stored.call.handoffs == asked.handoffs
+        assert [(each.outcome, each.bridged_at) for each in stored.call.attempts] == [(Outcome.ANSWERED, 4.0)]
         await cut_off.close()
 
 

@@ -1,7 +1,9 @@
 """One story from the first ring to the record's last word."""
 
 import asyncio
+import contextlib
 import itertools
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -109,7 +111,7 @@ async def _let_go(call: CallerLeg) -> None:
 
 
 async def settle(outcome: Outcome, urls: Sequence[str], http: aiohttp.ClientSession) -> None:
-    """Wait until the record says that the call is over, and keep what it says.
+    """Wait until the record says that the call is over and no server has anything left to write, and keep what it says.
 
     Args:
         outcome: The story as it went.
@@ -117,16 +119,28 @@ async def settle(outcome: Outcome, urls: Sequence[str], http: aiohttp.ClientSess
         http: The connections.
     """
     deadline = asyncio.get_running_loop().time() + SETTLE_SECONDS
-    while outcome.record.get("state") != "ended" and asyncio.get_running_loop().time() < deadline:
+    while asyncio.get_running_loop().time() < deadline:
+        shipped = not any([await _spools(url, http) for url in urls])
         for url in urls:
-            try:
-                limit = aiohttp.ClientTimeout(total=3.0)
-                async with http.get(f"{url}/api/calls/{outcome.call.sid}", timeout=limit) as answer:
-                    if answer.status == 200:
-                        outcome.record = await answer.json()
-                        break
-            except (aiohttp.ClientError, TimeoutError, OSError):
-                continue
-        else:
-            await asyncio.sleep(0.2)
-        await asyncio.sleep(0.3 if outcome.record.get("state") != "ended" else 0.0)
+            record = await _get(f"{url}/api/calls/{outcome.call.sid}", http)
+            if record is not None:
+                outcome.record = json.loads(record)
+                break
+        if shipped and outcome.record.get("state") == "ended":
+            return
+        await asyncio.sleep(0.3)
+
+
+async def _spools(url: str, http: aiohttp.ClientSession) -> bool:
+    """Whether a server keeps something that the record does not have yet."""
+    figures = await _get(f"{url}/metrics", http) or ""
+    waiting = [line.split()[1] for line in figures.splitlines() if line.startswith("putthrough_spooled_writings ")]
+    return any(float(number) > 0 for number in waiting)
+
+
+async def _get(url: str, http: aiohttp.ClientSession) -> str | None:
+    with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+        async with http.get(url, timeout=aiohttp.ClientTimeout(total=3.0)) as answer:
+            if answer.status == 200:
+                return await answer.text()
+    return None
