@@ -250,8 +250,8 @@ class HandoffProcessor(FrameProcessor):
     # --- orders → frames ---------------------------------------------------------------------------
 
     def say_goodbye(self, handoff: int, *, by_model: bool) -> None:
-        """See `bot.talk.Conversation`. The model's own words count only for its own first request."""
-        if self._caller_speaks and not by_model:
+        """See `bot.talk.Conversation`. The model's own words count for its own first request, uncut."""
+        if self._caller_speaks and not (by_model and self._spoke):
             self._owed = handoff
             self._listen(True)  # a model that did not hear them out would wait for the end of their turn
         else:
