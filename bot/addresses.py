@@ -44,6 +44,18 @@ class Addresses:
         """The webhook for one fact about a call to a person of ours who is to call somebody back."""
         return self._url(f"callback/{name}", callback=callback, n=n)
 
+    def waiting(self, name: str, attempt: int, **more: int) -> str:
+        """The webhook for one fact about a caller who waits in a queue."""
+        return self._url(f"waiting/{name}", attempt=attempt, **more)
+
+    def music(self, seconds: int) -> str:
+        """What they hear: so many seconds of our own music."""
+        return f"{self.public_url}/twilio/waiting/music.wav?seconds={seconds}"
+
+    def taker(self, name: str, target: str, who: str) -> str:
+        """The webhook for one fact about a person who takes callers from the queue of a target."""
+        return self._url(f"taker/{name}", target=target, who=who)
+
     def recorded(self, *, failsafe: bool = False) -> str:
         """The webhook for a message on the recorder."""
         return self._url("voicemail", **({"failsafe": 1} if failsafe else {}))

@@ -35,6 +35,9 @@ class Phase(StrEnum):
     RINGING = "ringing"
     """A person's phone rings; the caller hears ringing."""
 
+    QUEUED = "queued"
+    """The caller waits in a queue, and hears where they are in it."""
+
     PERSON = "person"
     """The caller is with a person."""
 
@@ -59,7 +62,7 @@ class Phase(StrEnum):
 BOT_PHASES = (Phase.BOT, Phase.SEEKING, Phase.LEAVING, Phase.PARTING)
 """The bot has the caller, over our media stream."""
 
-AWAY_PHASES = (Phase.REDIRECTING, Phase.RINGING, Phase.PERSON, Phase.FAILSAFE)
+AWAY_PHASES = (Phase.REDIRECTING, Phase.RINGING, Phase.QUEUED, Phase.PERSON, Phase.FAILSAFE)
 """The caller is on the way to a person, or there."""
 
 
@@ -92,6 +95,9 @@ class Outcome(StrEnum):
 
     FAILED = "failed"
     """The call could not be made; the attempt's `code` is Twilio's, where there is one."""
+
+    GAVE_UP = "gave_up"
+    """The caller did not want to wait in the queue any longer."""
 
     CALLER_GONE = "caller_gone"
     SUPERSEDED = "superseded"
@@ -268,7 +274,7 @@ class Attempt:
     """The caller is held while the person is out of the conference: how many seconds at the end of the present wait."""
 
     ended_by: str | None = None
-    """Who ended the conversation, `caller` or `person`, where we are told."""
+    """Who ended the conversation, or the waiting, `caller` or `person`, where we are told."""
 
     short: bool = False
     """The conversation was so short that it was hardly one."""

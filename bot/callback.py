@@ -247,7 +247,8 @@ CallbackStep = tuple[Callback, tuple[CallbackEffect, ...]]
 def people(callback: Callback, at: float, policy: Policy) -> list[tuple[Target, Endpoint]]:
     """Whom one try asks, in order: those who are there at this hour. People take turns from try to try."""
     stops = route(policy, callback.target, at, turn=f"{callback.uid}{callback.round}")
-    return [(stop.target, endpoint) for stop in stops for endpoint in stop.endpoints]
+    called = ((stop.target, stop.endpoints if stop.target.queue is None else stop.target.people) for stop in stops)
+    return [(target, endpoint) for target, endpoints in called for endpoint in endpoints]
 
 
 def step(callback: Callback, event: CallbackEvent, policy: Policy) -> CallbackStep:

@@ -210,7 +210,7 @@ class Callbacks:
     async def _call(self, callback: Callback, n: int) -> None:
         tried, policy = callback.tries[n - 1], self._policy(callback.called)
         target = resolve(policy, tried.target)
-        person = next((each for each in target.endpoints if each.address == tried.number), None)
+        person = next((each for each in target.people if each.address == tried.number), None)
         new = NewCall(
             to=tried.number,
             from_=callback.called,

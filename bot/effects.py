@@ -1,4 +1,4 @@
-"""What can be ordered for a call. Seven of the orders are *documents*: what Twilio shall do with the caller next."""
+"""What can be ordered for a call. Eight of the orders are *documents*: what Twilio shall do with the caller next."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -32,6 +32,13 @@ class Timer(StrEnum):
 @dataclass(frozen=True, slots=True)
 class DialPerson:
     """Document: ring the attempt's number."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueue:
+    """Document: into the queue of the attempt's target."""
 
     attempt: int
 
@@ -198,7 +205,7 @@ class AskTwilio:
     """Ask Twilio whether the call still lives."""
 
 
-Document = DialPerson | MeetPerson | HoldCaller | ConnectBot | TakeMessage | LeaveMessage | HangUp
+Document = DialPerson | Enqueue | MeetPerson | HoldCaller | ConnectBot | TakeMessage | LeaveMessage | HangUp
 Effect = (
     Document
     | FindPeople

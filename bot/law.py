@@ -38,7 +38,6 @@ from bot.effects import (
     Advise,
     AskTwilio,
     ConnectBot,
-    DialPerson,
     Document,
     FindPeople,
     HangUp,
@@ -92,6 +91,8 @@ from bot.events import (
 from bot.lost_model import model_lost, model_renewed
 from bot.outgoing import callee_answered, callee_missed
 from bot.parting import caller_spoke, farewell_heard, farewell_requested, hang_up_failed, hang_up_overdue
+from bot.queue_rules import is_queue
+from bot.queued import QUEUED
 from bot.rescue import line_lost, rescue_asked
 from bot.routing import BargeIn, Policy, finders, resolve
 from bot.sent_back import SENT_BACK, with_person
@@ -102,6 +103,7 @@ from bot.transfer import (
     dial_ended,
     give_up_redirect,
     known,
+    latest_document,
     message_recorded,
     next_stop,
     person_accepted,
@@ -176,16 +178,18 @@ def standing_document(call: Call) -> Document:
     document.
     """
     match call.phase:
-        case Phase.RINGING:
-            return DialPerson(len(call.attempts))
+        case Phase.RINGING | Phase.QUEUED:
+            return latest_document(call)
         case Phase.REDIRECTING | Phase.PERSON if n := waiting_person(call):
             return with_person(call, n)
         case Phase.REDIRECTING if call.attempts and call.attempts[-1].outcome is None:
-            return DialPerson(len(call.attempts))
+            return latest_document(call)
         case Phase.VOICEMAIL:
             return TakeMessage()
         case Phase.REDIRECTING if call.handoffs[-1].target is None:
             return TakeMessage()
+        case Phase.PERSON if is_queue(call.attempts[-1].number):
+            return latest_document(call)  # somebody else's order has moved them: it counts, and this waits for nobody
         case Phase.PERSON | Phase.CLOSING | Phase.ENDED:
             return HangUp()
         case _:
@@ -394,6 +398,7 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     PersonLegEnded: _by_mode(attended_leg_ended, person_leg_ended),
     Bridged: bridged,
     **SENT_BACK,
+    **QUEUED,
     DialEnded: dial_ended,
     MessageRecorded: message_recorded,
     CallEnded: _call_ended,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bot import briefing, twiml
 from bot.addresses import Addresses
 from bot.call import Call, found_for
+from bot.queue_rules import is_queue
 from bot.routing import OURS, UNKNOWN_RING_SECONDS, Endpoint, Policy, Target, resolve
 from bot.telephony import NewCall, NewText
 from bot.tokens import PersonPages
@@ -44,7 +45,8 @@ class People:
         target = resolve(self.policy, tried.target)
         sender = call.called if target.caller_id in (None, OURS) else target.caller_id
         body = briefing.text_message(call, target, self.page(call, attempt))
-        return [NewText(number, sender or call.called, body) for number in tried.number.split(",") if number[0] == "+"]
+        whose = (tried.answered_by or "") if is_queue(tried.number) else tried.number
+        return [NewText(each, sender or call.called, body) for each in whose.split(",") if each.startswith("+")]
 
     def bring(self, call: Call, attempt: int) -> str:
         """See `Calling`."""

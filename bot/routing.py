@@ -12,7 +12,9 @@ from fnmatch import fnmatchcase
 from zlib import crc32
 
 from bot.callback_rules import CallbackRules
+from bot.modes import Mode
 from bot.opening import Opening
+from bot.queue_rules import Queue
 
 OURS = "ours"
 """A caller id that means the number that was called."""
@@ -21,19 +23,6 @@ UNKNOWN_RING_SECONDS = 30
 """How long somebody is rung of whom this process knows only the address. Seconds."""
 
 _E164 = re.compile(r"\+[1-9][0-9]{1,14}")
-
-
-class Mode(StrEnum):
-    """How a person is reached."""
-
-    DIAL = "dial"
-    """The person's phone rings; answering it connects the caller."""
-
-    SCREENED = "screened"
-    """The person first hears who is calling and why, and presses 1 to take the call. The caller hears ringing."""
-
-    ATTENDED = "attended"
-    """As screened, and meanwhile the bot stays with the caller, who is moved only when somebody has taken the call."""
 
 
 class Order(StrEnum):
@@ -162,6 +151,14 @@ class Target:
 
     finder: Finder | None = None
     """Who is asked at each hand-off where these people are. Without an answer, `endpoints` hold."""
+
+    queue: Queue | None = None
+    """Where callers wait, in mode `queue`: it is then the only one of `endpoints`."""
+
+    @property
+    def people(self) -> tuple[Endpoint, ...]:
+        """The telephones of its people."""
+        return self.endpoints if self.queue is None else self.queue.people
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,4 +434,5 @@ def shown_number(target: Target, caller: str, called: str) -> str | None:
 
 def allowed_numbers(policy: Policy) -> frozenset[str]:
     """Every address that may ever be dialled for a caller."""
-    return frozenset(endpoint.address for target in policy.targets.values() for endpoint in target.endpoints)
+    targets = policy.targets.values()
+    return frozenset(each.address for target in targets for each in (*target.endpoints, *target.people))

@@ -28,6 +28,7 @@ from bot.effects import (
     DialPerson,
     Document,
     Effect,
+    Enqueue,
     FindPeople,
     HangUp,
     LeaveMessage,
@@ -343,7 +344,7 @@ class Session:
         document: Document | None = None
         for effect in effects:
             match effect:
-                case DialPerson() | MeetPerson() | ConnectBot() | TakeMessage() | LeaveMessage() | HangUp():
+                case DialPerson() | Enqueue() | MeetPerson() | ConnectBot() | TakeMessage() | LeaveMessage() | HangUp():
                     document = effect
                 case StartTimer(timer, number, seconds):
                     self._timers.start(timer, number, seconds)

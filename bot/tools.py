@@ -47,7 +47,7 @@ def call_tools(policy: Policy) -> list[FunctionSchema]:
     """The tools, with the policy's targets as the only destinations there are."""
     targets = [target for target in policy.targets.values() if target.offered]
     destinations = "; ".join(_described(target) for target in targets)
-    people = [person for target in targets for person in target.endpoints]
+    people = [person for target in targets for person in target.people]
     languages = sorted({language for person in people for language in person.languages})
     skills = sorted({skill for person in people for skill in person.skills})
     wanted: dict[str, Any] = {}

@@ -32,6 +32,7 @@ from bot.effects import (
     ConnectBot,
     DialPerson,
     Effect,
+    Enqueue,
     HangUp,
     MeetPerson,
     StartTimer,
@@ -54,6 +55,7 @@ from bot.events import (
     RedirectAccepted,
     RedirectFailed,
 )
+from bot.queue_rules import is_queue
 from bot.routing import Fallback, Mode, Policy, Stop, after_nobody, failsafe_seconds, resolve, route
 from bot.sent_back import after_conference
 
@@ -121,7 +123,9 @@ def redirect(call: Call, event: Event, policy: Policy) -> Step:
     return call, (document, timer)
 
 
-def to_somebody(call: Call, event: Event, policy: Policy) -> tuple[Call, DialPerson | MeetPerson | TakeMessage]:
+def to_somebody(
+    call: Call, event: Event, policy: Policy
+) -> tuple[Call, DialPerson | Enqueue | MeetPerson | TakeMessage]:
     """Who has the caller when they leave the bot."""
     if n := waiting_person(call):
         return call, MeetPerson(n)
@@ -131,14 +135,25 @@ def to_somebody(call: Call, event: Event, policy: Policy) -> tuple[Call, DialPer
     return call, document or TakeMessage()
 
 
-def next_number(call: Call, event: Event, policy: Policy) -> tuple[Call, DialPerson | None]:
+def next_number(call: Call, event: Event, policy: Policy) -> tuple[Call, DialPerson | Enqueue | None]:
     """Open an attempt at the next stop of the current route; None when all have been tried."""
     stop = next_stop(call, policy)
     if stop is None:
         return call, None
     attempt = Attempt(stop.target.key, stop.addresses, event.at, handoff=len(call.handoffs))
     call = replace(call, attempts=(*call.attempts, attempt), tried=call.tried + 1)
-    return call, DialPerson(len(call.attempts))
+    return call, latest_document(call)
+
+
+def latest_document(call: Call) -> DialPerson | Enqueue:
+    """What Twilio does for the latest attempt."""
+    n = len(call.attempts)
+    return Enqueue(n) if is_queue(call.attempts[-1].number) else DialPerson(n)
+
+
+def on_the_way(call: Call) -> Phase:
+    """Who has the caller while the latest attempt has come to nothing yet."""
+    return Phase.QUEUED if is_queue(call.attempts[-1].number) else Phase.RINGING
 
 
 def redirected(call: Call, policy: Policy) -> Step:
@@ -149,7 +164,7 @@ def redirected(call: Call, policy: Policy) -> Step:
         return replace(call, phase=Phase.VOICEMAIL), (_check_message(policy),)
     if call.attempts[-1].attended:  # they were on the line, and have gone meanwhile
         return back_from(call, policy)
-    return replace(call, phase=Phase.RINGING), (_check_ringing(call, policy),)
+    return replace(call, phase=on_the_way(call)), (_check_ringing(call, policy),)
 
 
 def redirect_accepted(call: Call, event: RedirectAccepted, policy: Policy) -> Step:
@@ -307,9 +322,14 @@ def dial_ended(call: Call, event: DialEnded, policy: Policy) -> Step:
         return end_call(call, event.at, End.PUT_THROUGH), (HangUp(),)
     if outcome is Outcome.CALLER_GONE:
         return end_call(call, event.at, End.CALLER_HUNG_UP), (HangUp(),)
-    call, document = next_number(replace(call, phase=Phase.RINGING), event, policy)
+    return go_on(call, event, policy)
+
+
+def go_on(call: Call, event: Event, policy: Policy) -> Step:
+    """One attempt is over in vain: the next stop of the route, or what comes when there is none."""
+    call, document = next_number(call, event, policy)
     if document is not None:
-        return call, (document, _check_ringing(call, policy))
+        return replace(call, phase=on_the_way(call)), (document, _check_ringing(call, policy))
     return back_from(call, policy)
 
 
@@ -319,6 +339,11 @@ def back_from(call: Call, policy: Policy) -> Step:
     if after_nobody(policy, call.nobody) is Fallback.BOT:
         call = replace(call, phase=Phase.CONNECTING, leg=call.leg + 1)
         return call, (ConnectBot(call.leg), StartTimer(Timer.CHECK, 0, CHECK_SECONDS))
+    return to_recorder(call, policy)
+
+
+def to_recorder(call: Call, policy: Policy) -> Step:
+    """The recorder takes the caller, by the answer to a webhook."""
     return replace(call, phase=Phase.VOICEMAIL), (TakeMessage(), _check_message(policy))
 
 
@@ -353,13 +378,16 @@ def texts(before: Call, after: Call, policy: Policy) -> tuple[TextPerson, ...]:
     """The text messages for people whom a step has begun to try."""
     new = range(len(before.attempts) + 1, len(after.attempts) + 1)
     tried = ((n, after.attempts[n - 1]) for n in new)
-    return tuple(TextPerson(n) for n, attempt in tried if not attempt.failsafe and resolve(policy, attempt.target).sms)
+    rung = ((n, attempt) for n, attempt in tried if not attempt.failsafe and not is_queue(attempt.number))
+    return tuple(TextPerson(n) for n, attempt in rung if resolve(policy, attempt.target).sms)
 
 
 def redirect_is_overdue(call: Call) -> bool:
     """Whether the redirect should have taken effect by now."""
     # Accepted or not: as long as our stream is open, the redirect has not taken effect.
-    return call.phase is Phase.REDIRECTING or (call.stream_open and call.phase in (Phase.RINGING, Phase.VOICEMAIL))
+    return call.phase is Phase.REDIRECTING or (
+        call.stream_open and call.phase in (Phase.RINGING, Phase.QUEUED, Phase.VOICEMAIL)
+    )
 
 
 # --- the recorder ------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Effect → TwiML. The only file that knows verbs.
+"""Effect → TwiML. With `bot/queue_twiml.py`, the only file that knows verbs.
 
 Everything is built with the twilio library's builders. Text that came from a person or a model is hostile: it is
 stripped to the characters that XML 1.0 allows (the builders escape `<`, `&` and quotes but let control characters
@@ -8,7 +8,6 @@ through, and Twilio then refuses the document, error 12100) and its length is ca
 # The twilio library has no types.
 # pyright: reportUnknownMemberType=false, reportMissingTypeStubs=false
 
-import re
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -16,8 +15,19 @@ from twilio.twiml.voice_response import Connect, Dial, Gather, Stream, VoiceResp
 
 from bot.addresses import Addresses
 from bot.call import Attempt, Call, Direction, found_for
-from bot.effects import ConnectBot, DialPerson, Document, HangUp, HoldCaller, LeaveMessage, MeetPerson, TakeMessage
+from bot.effects import (
+    ConnectBot,
+    DialPerson,
+    Document,
+    Enqueue,
+    HangUp,
+    HoldCaller,
+    LeaveMessage,
+    MeetPerson,
+    TakeMessage,
+)
 from bot.phrases import LANGUAGES
+from bot.queue_twiml import enqueue
 from bot.routing import (
     OURS,
     UNKNOWN_RING_SECONDS,
@@ -29,15 +39,10 @@ from bot.routing import (
     resolve,
     shown_number,
 )
-
-INLINE_LIMIT = 4000
-"""The longest document that a redirect may carry, in characters (Twilio: Update a Call, `Twiml`; error 32018)."""
+from bot.xml_text import INLINE_LIMIT, speakable
 
 PARAMETER_LIMIT = 490
 """The longest value of a stream's parameter, in characters: with its name it may have 500 (Twilio: `<Parameter>`)."""
-
-SAY_LIMIT = 1000
-"""The longest text we let Twilio speak, in characters."""
 
 SIP_LIMIT = 900
 """The longest SIP address that we dial, with all its headers (Twilio: TwiML `<Sip>`; less than 1024)."""
@@ -47,14 +52,6 @@ SIP_SUMMARY = 300
 
 MACHINES = ("machine_start", "machine_end_beep", "machine_end_silence", "machine_end_other", "fax")
 """What `AnsweredBy` is of what is not a person (Twilio: Answering Machine Detection)."""
-
-_NOT_XML = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def speakable(text: str, limit: int = SAY_LIMIT) -> str:
-    """The text with every character that XML 1.0 forbids removed and its length capped."""
-    clean = " ".join(_NOT_XML.sub(" ", text).split())
-    return clean if len(clean) <= limit else clean[: limit - 1].rstrip() + "…"
 
 
 def document(order: Document, call: Call, policy: Policy, at: Addresses, *, token: str = "") -> str:
@@ -72,6 +69,8 @@ def document(order: Document, call: Call, policy: Policy, at: Addresses, *, toke
             return _connect_bot(leg, call, policy, at, token)
         case DialPerson(attempt=n):
             return _dial(n, call.attempts[n - 1], call, policy, at)
+        case Enqueue(attempt=n):
+            return enqueue(n, call, policy, at)
         case MeetPerson(attempt=n):
             return _meet(n, call, policy, at)
         case HoldCaller(attempt=n, held=held):

@@ -16,6 +16,7 @@ from bot.carried import Carried
 from bot.phrases import LANGUAGES
 from bot.routing import OURS, Endpoint, Mode, Order, Policy, allowed_numbers, shown_number
 from bot.tokens import Seal
+from bot.xml_text import INLINE_LIMIT, SAY_LIMIT
 
 AT = twiml.Addresses("https://bot.example")
 RESCUED = dataclasses.replace(POLICY, rescue=True)
@@ -30,7 +31,7 @@ def xml(order: ef.Document, call: Call, policy: Policy = POLICY) -> ElementTree.
     """The document as Twilio reads it."""
     text = twiml.document(order, call, policy, AT, token="t0k3n")
     assert text.startswith("<?xml")
-    assert len(text) < twiml.INLINE_LIMIT
+    assert len(text) < INLINE_LIMIT
     return ElementTree.fromstring(text)
 
 
@@ -84,7 +85,7 @@ def test_the_longest_document_fits_into_a_redirect(order: Order, kind: str):
     state = Carried.of(call).seal(call.sid, Seal.from_auth_token("secret", "callback"))
     at = twiml.Addresses("https://" + "b" * 60 + ".example", state)
     text = twiml.document(ef.DialPerson(1), call, policy, at)
-    assert len(text) < twiml.INLINE_LIMIT
+    assert len(text) < INLINE_LIMIT
     nouns = list(ElementTree.fromstring(text)[0])
     assert len(nouns) == (10 if order is Order.ALL else 1)
 
@@ -230,7 +231,7 @@ def test_whatever_the_model_writes_the_whisper_is_a_document(text: str):
     document = ElementTree.fromstring(twiml.whisper(text, "en", AT.callback("key", 1)))
     said = document.find("Gather/Say")
     assert said is not None
-    assert len(said.text or "") <= twiml.SAY_LIMIT
+    assert len(said.text or "") <= SAY_LIMIT
     assert len(twiml.whisper(text, "en", AT.callback("key", 1))) < 64_000
 
 
