@@ -2,6 +2,7 @@
 
 from bot.call import Attempt, Call, Outcome, Rung
 from bot.phrases import LANGUAGES
+from bot.queue_rules import Leave
 from bot.routing import Policy, Target, resolve
 
 _SPOKEN = {
@@ -10,6 +11,7 @@ _SPOKEN = {
     Outcome.NO_ANSWER: "did not answer",
     Outcome.MACHINE: "has a mailbox on",
     Outcome.LEFT: "took the call and hung up again",
+    Outcome.GAVE_UP: "was not free before the caller wanted to wait in the queue no longer",
 }
 _UNREACHED = "could not be reached"
 
@@ -131,6 +133,19 @@ def _sent_back(call: Call) -> str:
     )
 
 
+def _gave_up(call: Call, policy: Policy) -> str:
+    """The instruction for a bot that gets a caller who has waited in a queue and does not want to any longer."""
+    target = resolve(policy, call.attempts[-1].target)
+    known = (
+        f"The caller is back with you: they waited in the queue of {target.key.replace('_', ' ')} and pressed the key "
+        f"to leave it. The reason they wanted a person: {call.handoffs[-1].reason or 'not given'}. Do not greet them "
+        "as if the call were new. "
+    )
+    if target.queue is not None and target.queue.leave is Leave.CALLBACK:
+        return f"{known}They want to be called back: arrange that now (schedule_callback)."
+    return f"{known}Ask how you can help instead, and offer {_what_is_left(policy)}."
+
+
 def for_returning_bot(call: Call, policy: Policy) -> str | None:
     """The instruction with which the bot takes the caller back; None on the first leg of a call."""
     if call.leg == 1:
@@ -142,6 +157,8 @@ def for_returning_bot(call: Call, policy: Policy) -> str | None:
         return f"{FOR_RESCUED_BOT} {CALLING_WAS_CUT}" if cut else FOR_RESCUED_BOT
     if not call.handoffs:
         return None
+    if call.attempts and call.attempts[-1].outcome is Outcome.GAVE_UP:
+        return _gave_up(call, policy)
     handoff = call.handoffs[-1]
     what = resolve(policy, handoff.target).key.replace("_", " ") if handoff.target else "a person"
     return (

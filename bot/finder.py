@@ -16,8 +16,8 @@ from pydantic import Field, ValidationError
 
 from bot.call import AT_ANY_HOUR, BOT_PHASES, Call
 from bot.events import HandoffRequested
+from bot.number_entry import NumberEntries
 from bot.outbox import signed
-from bot.policy_file import NumberEntries
 from bot.routing import Endpoint, Finder, Found, Policy, finders
 from pipelines.section import Section
 

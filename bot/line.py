@@ -29,6 +29,7 @@ from bot.observers import Observers
 from bot.outbound import Outbound
 from bot.outbox import Outbox
 from bot.prices import Prices
+from bot.queues import Queues
 from bot.reception import Receptions
 from bot.recordings import Recordings
 from bot.reporter import Reporter
@@ -63,6 +64,7 @@ class Line:
     desk: Desk
     outbound: Outbound
     callbacks: Callbacks
+    queues: Queues
     feed: Feed
     archive: Archive
     recordings: Recordings
@@ -70,6 +72,11 @@ class Line:
     """For everything that calls shall not wait for: news, the console's reading and writing of pages."""
 
     prices: Prices | None
+
+    @property
+    def addresses(self) -> Addresses:
+        """Our own addresses, for documents of no call of ours."""
+        return Addresses(self.settings.public_url)
 
     async def converse(self, websocket: WebSocket, start: Start) -> bool:
         """Put the bot on a media stream until the stream ends.
@@ -201,6 +208,8 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
     addresses = Addresses(settings.public_url)
     outbound = Outbound(ledger, switchboard, telephony, addresses, receptions.default.policy)
 
+    queues = Queues(ledger, telephony, addresses, switchboard.policy_of, clock=time.time)
+
     def state() -> dict[str, Any]:
         return {"calls": switchboard.live, "draining": switchboard.draining, "spooled": ledger.spooled}
 
@@ -229,6 +238,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
             desk,
             outbound,
             callbacks,
+            queues,
             feed,
             archive,
             recordings,
@@ -241,6 +251,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         await asyncio.gather(*background, return_exceptions=True)
         reporter.beat(state(), gone=True)
         desk.close()
+        await queues.close()
         await anteroom.close()
         await switchboard.close()
         await telephony.close()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.call import Attempt, Call, Handoff, Outcome, Phase
+from bot.queue_rules import is_queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +17,8 @@ class Notice:
     """One thing to be told."""
 
     type: str
-    """`call.started`, `call.ended`, or `handoff.` and one of requested, ringing, answered, accepted, bridged, declined,
-    failed, ended."""
+    """`call.started`, `call.ended`, or `handoff.` and one of requested, ringing, queued, answered, accepted, bridged,
+    declined, failed, ended."""
 
     data: dict[str, Any]
     """What belongs to it, as JSON."""
@@ -51,7 +52,9 @@ def _news(before: Attempt | None, after: Attempt) -> list[str]:
     """What has happened to an attempt. A `<Dial>` rings as soon as it is ordered; a call of its own says when."""
     old = before or Attempt(after.target, after.number, after.at, attended=after.attended)
     news: list[str] = []
-    if (before is None and not after.attended) or (after.attended and after.rang_at and not old.rang_at):
+    if before is None and is_queue(after.number):
+        news.append("queued")
+    elif (before is None and not after.attended) or (after.attended and after.rang_at and not old.rang_at):
         news.append("ringing")
     if after.answered_at is not None and old.answered_at is None:
         news.append("answered")
@@ -71,8 +74,8 @@ def _news(before: Attempt | None, after: Attempt) -> list[str]:
 
 
 def _link(what: str, n: int, page: Callable[[int], str]) -> dict[str, Any]:
-    """Who is rung has a page; it is told with the first news of them."""
-    return {"page": page(n)} if what == "ringing" else {}
+    """Who is rung, or takes callers from a queue, has a page; it is told with the first news."""
+    return {"page": page(n)} if what in ("ringing", "queued") else {}
 
 
 def _of_call(call: Call) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from bot.policy_file import PhoneNumber
+from bot.number_entry import PhoneNumber
 from pipelines.section import Section, Text
 from pipelines.yaml_file import read_yaml
 

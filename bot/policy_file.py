@@ -12,9 +12,18 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from bot.callback_entry import CallbackEntry
 from bot.hours_entry import HoursEntry
-from bot.numbers import dialable, digits, sip_address
+from bot.number_entry import (
+    NumberEntries,
+    NumberEntry,
+    RingSeconds,
+    TargetKey,
+    as_text,
+    checked_number,
+)
+from bot.numbers import digits
 from bot.outbound_entry import OutboundEntry
-from bot.phrases import LANGUAGES
+from bot.queue_entry import QueueEntry, spoken
+from bot.queue_rules import Leave
 from bot.routing import (
     OURS,
     BargeIn,
@@ -28,115 +37,15 @@ from bot.routing import (
     Voicemail,
 )
 from bot.triggers_entry import TargetReference, TriggersEntry
-from pipelines.problems import listed, refusal
+from pipelines.problems import refusal
 from pipelines.section import Section, Text
 from pipelines.yaml_file import read_yaml
-
-
-def _number(written: str, info: ValidationInfo) -> str:
-    return dialable(written, (info.context or {}).get("allow", ()))
-
-
-def _as_text(value: Any) -> Any:
-    """A number that was written without `+` and without quotes reaches us as an integer."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        remedy = f'write it with + and country code, in quotes, e.g. "+{value}"'
-        raise refusal(f"is {value} without a +, which could be in any country", remedy)
-    return value
-
-
-def _key(key: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", key):
-        words = re.findall(r"[a-z0-9]+", key.lower())
-        example = "_".join(words).lstrip("0123456789_") or "sales"
-        remedy = f"use small letters, digits and _, e.g. `{example}`"
-        raise refusal(f"is called `{key}`, which the model could not say exactly", remedy)
-    return key
-
-
-PhoneNumber = Annotated[str, BeforeValidator(_as_text), AfterValidator(_number)]
-TargetKey = Annotated[str, AfterValidator(_key)]
-Label = Annotated[str, AfterValidator(_key)]
-"""A language or a skill."""
-
-RingSeconds = Annotated[int, Field(ge=5, le=600)]
-
-
-def _sip(written: str) -> str:
-    return sip_address(written)
-
-
-def _client(identity: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_.@+-]{1,120}", identity):
-        remedy = "write the identity with which it registers: letters, digits and . _ @ + -, e.g. `robin`"
-        raise refusal(f"is `{identity}`, which is no identity of a client", remedy)
-    return identity
-
-
-def _keys(written: Any) -> Any:
-    keys = str(written)
-    if not re.fullmatch(r"[0-9*#wW]{1,32}", keys):
-        raise refusal(f"is `{keys}`, which cannot be pressed", "use digits, * and #; `w` waits half a second: `ww42`")
-    return keys
 
 
 def _caller_id(written: Any, info: ValidationInfo) -> Any:
     if written in ("caller", OURS):
         return written
-    return _number(_as_text(written), info)
-
-
-def _language(code: str) -> str:
-    if code not in LANGUAGES:
-        raise refusal(f"is `{code}`, in which we have no words", f"choose from {listed(LANGUAGES)}")
-    return code
-
-
-class NumberEntry(Section):
-    """One telephone of a target: the number alone, or what is to be rung and how."""
-
-    number: PhoneNumber | None = None
-    """The telephone number with + and country code, in quotes, e.g. "+12025550143"."""
-
-    sip: Annotated[str, AfterValidator(_sip)] | None = None
-    """A SIP address instead, e.g. `sip:robin@pbx.example.com`."""
-
-    client: Annotated[str, AfterValidator(_client)] | None = None
-    """The identity of a client of Twilio's Voice SDK instead, e.g. `robin`."""
-
-    ring_seconds: RingSeconds | None = None
-    digits: Annotated[str, BeforeValidator(_keys)] | None = None
-    """Keys that are pressed when it is answered, e.g. an extension: "ww42"."""
-
-    languages: tuple[Label, ...] = ()
-    """What the person speaks, e.g. `[en, es]`."""
-
-    skills: tuple[Label, ...] = ()
-    """What the person knows about, e.g. `[refunds]`."""
-
-    @model_validator(mode="after")
-    def _is_one_thing(self) -> "NumberEntry":
-        given = [kind for kind in ("number", "sip", "client") if getattr(self, kind) is not None]
-        if len(given) != 1:
-            what = f"says {' and '.join(given)}" if given else "is empty"
-            raise refusal(what, "write exactly one of `number`, `sip` and `client`")
-        if self.digits and self.number is None:
-            raise refusal("has `digits`, which only a number can be sent", "leave `digits` out")
-        return self
-
-    def endpoint(self, ring_seconds: int) -> Endpoint:
-        """It as the law knows it."""
-        return Endpoint(
-            self.number or self.sip or f"client:{self.client}",
-            self.ring_seconds or ring_seconds,
-            self.digits or "",
-            self.languages,
-            self.skills,
-        )
-
-
-def _number_entry(value: Any) -> Any:
-    return value if isinstance(value, dict | NumberEntry) else {"number": value}
+    return checked_number(as_text(written), info)
 
 
 def _some(numbers: tuple[NumberEntry, ...]) -> tuple[NumberEntry, ...]:
@@ -145,9 +54,6 @@ def _some(numbers: tuple[NumberEntry, ...]) -> tuple[NumberEntry, ...]:
         remedy = "write at least one telephone number, on a line with `- ` before it"
         raise refusal("is empty", remedy)
     return numbers
-
-
-NumberEntries = tuple[Annotated[NumberEntry, BeforeValidator(_number_entry)], ...]
 
 
 def _address_pattern(written: Any) -> str:
@@ -189,8 +95,8 @@ class TargetEntry(Section):
     description: Annotated[Text, Field(max_length=500)]
     """When to choose this target, in a sentence that the model reads."""
 
-    numbers: Annotated[NumberEntries, AfterValidator(_some)]
-    """At least one telephone number, each on a line with `- ` before it."""
+    numbers: Annotated[NumberEntries, AfterValidator(_some)] = ()
+    """At least one telephone number, each on a line with `- ` before it. A queue may have none."""
 
     ring_seconds: RingSeconds = 20
     """How long each number rings that says nothing else. Seconds."""
@@ -204,7 +110,7 @@ class TargetEntry(Section):
     caller_id: Annotated[str, BeforeValidator(_caller_id)] = "caller"
     """The number shown to the person: `caller`, `ours`, or one that the Twilio account owns."""
 
-    language: Annotated[str, AfterValidator(_language)] = "en"
+    language: Annotated[str, AfterValidator(spoken)] = "en"
     """In which language these people are spoken to."""
 
     machine_detection: bool = False
@@ -228,6 +134,23 @@ class TargetEntry(Section):
     resolve: ResolveEntry | None = None
     """Who is asked at each hand-off where these people are; without an answer, `numbers` hold."""
 
+    queue: QueueEntry | None = None
+    """With `mode: queue`: where callers wait. `numbers` are then those of the people who take them."""
+
+    @model_validator(mode="after")
+    def _has_people(self) -> "TargetEntry":
+        if (self.mode is Mode.QUEUE) != (self.queue is not None):
+            what = "has a `queue` and another mode" if self.queue else "has no `queue`, which its mode needs"
+            raise refusal(what, "write both: `mode: queue` and `queue: {name: support}`")
+        if self.queue is None and not self.numbers:
+            raise refusal("has no numbers", "write `numbers:`, and at least one telephone number under it")
+        if self.queue is not None and self.queue.workflow and self.numbers:
+            raise refusal("has `numbers` and a workflow, whose people TaskRouter knows", "leave `numbers` out")
+        for name in ("resolve", "machine_detection") if self.queue is not None else ():
+            if getattr(self, name):
+                raise refusal(f"has a queue and `{name}`, which is for telephones that are rung", f"leave `{name}` out")
+        return self
+
     @model_validator(mode="after")
     def _fits_together(self) -> "TargetEntry":
         if self.sms and not any(entry.number for entry in self.numbers):
@@ -243,10 +166,12 @@ class TargetEntry(Section):
 
     def target(self, key: str) -> Target:
         """The target as the law knows it."""
+        people = tuple(entry.endpoint(self.ring_seconds) for entry in self.numbers)
+        queue = self.queue.queue(people) if self.queue else None
         return Target(
             key,
             self.description,
-            tuple(entry.endpoint(self.ring_seconds) for entry in self.numbers),
+            people if queue is None else (Endpoint(queue.address, queue.max_wait),),
             self.mode,
             self.order,
             None if self.caller_id == "caller" else self.caller_id,
@@ -258,6 +183,7 @@ class TargetEntry(Section):
             self.sms,
             self.offered,
             self.resolve.finder() if self.resolve else None,
+            queue,
         )
 
 
@@ -373,7 +299,7 @@ class PolicyFile(Section):
 
     listen_in: ListenInEntry = ListenInEntry()
 
-    allow: tuple[Annotated[str, BeforeValidator(_as_text)], ...] = ()
+    allow: tuple[Annotated[str, BeforeValidator(as_text)], ...] = ()
     """Numbers that are meant although they look wrong or cost extra."""
 
     @field_validator("default")
@@ -390,6 +316,17 @@ class PolicyFile(Section):
         if self.callback is not None and {"*", "#"} & set(self.triggers.triggers(self.default).keys):
             remedy = "use another key: callers type a star, their number and a hash to be called back there"
             raise refusal("has a trigger on `*` or `#` and a `callback`", remedy)
+        return self
+
+    @model_validator(mode="after")
+    def _queues_fit_in(self) -> "PolicyFile":
+        queues = {key: entry.queue for key, entry in self.targets.items() if entry.queue is not None}
+        for name, key in (("failsafe_target", self.failsafe_target or self.default), ("take_over", self.take_over)):
+            if key in queues:
+                remedy = f"write `{name}:` and a target whose telephones can be rung"
+                raise refusal(f"has `{key}` as its `{name}`, which is a queue", remedy)
+        if self.callback is None and any(queue.leave is Leave.CALLBACK for queue in queues.values()):
+            raise refusal("has a queue with `leave: callback` and no `callback`", "add the part `callback:`")
         return self
 
     @field_validator("nobody")

@@ -23,6 +23,8 @@ from web.metrics import metrics_page
 from web.outage import outage_switch
 from web.outbound import outbound_api
 from web.person_page import person_page
+from web.queue_webhooks import queue_routes
+from web.queues import queues_api
 from web.twilio import twilio_routes
 
 _STATIC = Path(__file__).parent / "console" / "static"
@@ -36,6 +38,7 @@ def create_app(line: Line) -> FastAPI:
     app = FastAPI(title="Putthrough")
     app.include_router(twilio_routes(line, signatures))
     app.include_router(callback_routes(line, signatures))
+    app.include_router(queue_routes(line, signatures))
     app.include_router(
         calls_api(
             line.switchboard.ledger,
@@ -45,6 +48,7 @@ def create_app(line: Line) -> FastAPI:
         )
     )
     app.include_router(callbacks_api(line.callbacks, password=password))
+    app.include_router(queues_api(line, password=password))
     app.include_router(outbound_api(line.outbound, password=password))
     app.include_router(person_page(line.switchboard, line.switchboard.ledger.record))
 

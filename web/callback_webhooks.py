@@ -26,6 +26,7 @@ from bot.ledger import LedgerError
 from bot.line import Line
 from bot.routing import Target, resolve
 from bot.signatures import Signatures
+from web.answers import xml
 from web.webhook import ENDED, Webhook, signed
 
 Uid = Annotated[str, Query(alias="callback", pattern="^[0-9a-f]{32}$")]
@@ -66,24 +67,24 @@ def callback_routes(line: Line, signatures: Signatures) -> APIRouter:
         taken = await take(callback, TryAnswered(at=now(), n=n, machine=machine, leg_sid=sid))
         tried = _tried(taken, n)
         if machine:
-            return _xml(twiml.hang_up())
+            return xml(twiml.hang_up())
         language = target_of(taken, tried).language
         if tried is None or tried.outcome is not None or taken.state is not State.PERSON:
-            return _xml(twiml.say_and_hang_up(last_words(tried, language), language))
-        return _xml(twiml.whisper(for_person(taken, language), language, at.callback_of("key", callback, n)))
+            return xml(twiml.say_and_hang_up(last_words(tried, language), language))
+        return xml(twiml.whisper(for_person(taken, language), language, at.callback_of("key", callback, n)))
 
     @router.post("/key")
     async def key(callback: Uid, n: N, webhook: Webhook = signed_by_twilio) -> Response:
         digits = webhook.form.get("Digits")
         if digits not in ("1", "2"):
-            return _xml(twiml.hang_up())  # whoever it was, they did not take it
+            return xml(twiml.hang_up())  # whoever it was, they did not take it
         taken = await take(callback, KeyTold(at=now(), n=n, accepted=digits == "1"))
         tried = _tried(taken, n)
         if digits == "2":
-            return _xml(twiml.hang_up())
+            return xml(twiml.hang_up())
         language, policy = target_of(taken, tried).language, line.switchboard.policy_of(taken.called)
         if tried is None or tried.outcome is not None or tried.accepted_at is None or policy.callback is None:
-            return _xml(twiml.say_and_hang_up(last_words(tried, language), language))
+            return xml(twiml.say_and_hang_up(last_words(tried, language), language))
         document = twiml.call_back(
             taken.number,
             taken.called,
@@ -92,7 +93,7 @@ def callback_routes(line: Line, signatures: Signatures) -> APIRouter:
             dial_seconds=policy.dial_seconds,
             language=language,
         )
-        return _xml(document)
+        return xml(document)
 
     @router.post("/dialed")
     async def dialed(callback: Uid, n: N, webhook: Webhook = signed_by_twilio) -> Response:
@@ -103,10 +104,10 @@ def callback_routes(line: Line, signatures: Signatures) -> APIRouter:
         event = CallerDialed(at=now(), n=n, status=status, joined=joined, person_gone=gone)
         taken = await take(callback, event)
         if joined or gone:
-            return _xml(twiml.hang_up())
+            return xml(twiml.hang_up())
         tried = _tried(taken, n)
         language = target_of(taken, tried).language
-        return _xml(twiml.say_and_hang_up(last_words(tried, language), language))
+        return xml(twiml.say_and_hang_up(last_words(tried, language), language))
 
     @router.post("/progress")
     async def progress(callback: Uid, n: N, webhook: Webhook = signed_by_twilio) -> Response:
@@ -122,7 +123,3 @@ def callback_routes(line: Line, signatures: Signatures) -> APIRouter:
 
 def _tried(callback: Callback, n: int) -> Try | None:
     return callback.tries[n - 1] if n <= len(callback.tries) else None
-
-
-def _xml(document: str) -> Response:
-    return Response(document, media_type="text/xml")

@@ -17,6 +17,7 @@ from loguru import logger
 from bot.call import Attempt, Call
 from bot.events import Event, ImpossibleEvent, PersonAccepted, PersonDeclined
 from bot.ledger import Record
+from bot.queue_rules import is_queue
 from bot.routing import Mode, resolve
 from bot.switchboard import Switchboard
 
@@ -85,7 +86,7 @@ def person_page(switchboard: Switchboard, read: Callable[[str], Awaitable[Record
         """Who is calling and why."""
         call = page.record.stored.call
         target = resolve(switchboard.policy_of(call.called), call.attempts[page.attempt - 1].target)
-        asks = target.mode is not Mode.DIAL
+        asks = target.mode not in (Mode.DIAL, Mode.QUEUE)
         return HTMLResponse(_whole(call, page.attempt, token, asks=asks), headers=_HEADERS)
 
     @router.get("/{token}/live")
@@ -130,6 +131,8 @@ def _status(attempt: Attempt) -> str:
         return f"over: {attempt.outcome.replace('_', ' ')}"
     if attempt.accepted_at is not None:
         return "you have taken the call"
+    if attempt.answered_at is None and is_queue(attempt.number):
+        return "the caller waits in the queue"
     return "you have picked up" if attempt.answered_at is not None else "your telephone rings"
 
 

@@ -1,10 +1,8 @@
 """Twilio's side of the server: its webhooks and its media socket. Nothing unsigned gets further than this file."""
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response, WebSocket
-from loguru import logger
 
 from bot import briefing, twiml
 from bot.call import Attempt as Tried
@@ -14,8 +12,6 @@ from bot.events import (
     CalleeMissed,
     CallEnded,
     DialEnded,
-    Event,
-    ImpossibleEvent,
     MessageRecorded,
     PersonAccepted,
     PersonAnswered,
@@ -31,9 +27,9 @@ from bot.routing import Target, resolve
 from bot.session import Session
 from bot.signatures import Signatures
 from bot.start import read_start
+from web.answers import Answers, Attempt, Caller, State
 from web.webhook import ENDED, SETTINGS_HEADER, Webhook, asked_for, signed
 
-Attempt = Annotated[int, Query(ge=0)]
 Leg = Annotated[int, Query(ge=1)]
 Held = Annotated[int, Query(ge=0, le=60)]
 """Seconds that a caller has been held."""
@@ -44,14 +40,8 @@ Asked = Annotated[int, Query(ge=1)]
 TIMES_ASKED = 4
 """How often, two seconds each, until whoever it is has not taken the call."""
 
-Caller = Annotated[str, Query(alias="call", pattern="^CA[0-9a-fA-F]{32}$")]
-"""The caller's CallSid, where the webhook is about a call to a person."""
-
 Ordered = Annotated[str, Query(alias="order", pattern="^[0-9a-f]{32}$")]
 """The order that a call of ours came of."""
-
-State = Annotated[str, Query(max_length=1000)]
-"""What the address carries of its call; see `bot.carried`."""
 
 
 def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
@@ -66,26 +56,8 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
 
     signed_by_twilio = Depends(signed(signatures))
 
-    async def control(webhook: Webhook, document: Callable[[], Awaitable[str]]) -> Response:
-        """Answer a webhook that asks what to do with a call."""
-        with logger.contextualize(call_sid=webhook.call_sid):
-            return _xml(await switchboard.once(webhook.call_sid, webhook.retry_token, document))
-
-    async def answer(webhook: Webhook, event: Event, state: str) -> Response:
-        caller, called = webhook.parties
-        sid = webhook.call_sid
-        return await control(webhook, lambda: switchboard.answer_callback(sid, caller, called, event, state))
-
-    async def tell(webhook: Webhook, event: Event, state: str, sid: str = "") -> Session | None:
-        """Apply a fact whose webhook wants no document of the caller's."""
-        with logger.contextualize(call_sid=sid or webhook.call_sid):
-            session = await switchboard.find(sid or webhook.call_sid, state)
-            if session is not None:
-                try:
-                    await session.apply(event)
-                except ImpossibleEvent as error:
-                    logger.warning("{}", error)
-            return session
+    answers = Answers(switchboard)
+    control, answer, tell = answers.control, answers.answer, answers.tell
 
     @router.post("/voice")
     async def voice(webhook: Webhook = signed_by_twilio) -> Response:
@@ -353,7 +325,3 @@ def _target(line: Line, session: Session | None, tried: Tried | None) -> Target:
     """Whose people an attempt rings; the default target's, for one that nobody knows."""
     policy = line.switchboard.policy_of(session.call.called if session is not None else "")
     return resolve(policy, tried.target if tried is not None else "")
-
-
-def _xml(document: str) -> Response:
-    return Response(document, media_type="text/xml")

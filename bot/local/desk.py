@@ -20,6 +20,7 @@ class Act(StrEnum):
     DECLINE = "press 2"
     HANG_UP = "hang up"
     LEAVE_MESSAGE = "leave a message"
+    LEAVE_QUEUE = "leave the queue"
 
 
 class Tester(Protocol):

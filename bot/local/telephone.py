@@ -15,7 +15,7 @@ from loguru import logger
 
 from bot import briefing
 from bot.call import Phase
-from bot.effects import ConnectBot, DialPerson, Document, HangUp, MeetPerson, TakeMessage
+from bot.effects import ConnectBot, DialPerson, Document, Enqueue, HangUp, MeetPerson, TakeMessage
 from bot.events import (
     Bridged,
     CallEnded,
@@ -35,6 +35,7 @@ from bot.law import standing_document
 from bot.local.desk import Act, Tester
 from bot.local.sound import ring_back
 from bot.local.wire import LocalWire, Player
+from bot.queue_events import CallerWaits, QueueLeft, TakenFromQueue, WaitGivenUp
 from bot.routing import Mode, Policy, failsafe_seconds, resolve
 from bot.session import Session
 from bot.telephony import CallGone, NewCall, NewText
@@ -177,6 +178,8 @@ class LocalTelephone:
                 await self._connect_bot(leg, session, talk)
             case DialPerson(attempt):
                 await session.answer(await self._dial(attempt, session))
+            case Enqueue(attempt):
+                await session.answer(await self._enqueue(attempt, session))
             case MeetPerson(attempt):
                 await session.answer(await self._meet(attempt, session))
             case TakeMessage():
@@ -254,6 +257,29 @@ class LocalTelephone:
         fact = PersonAccepted if taken else PersonDeclined
         await _tell(session, fact(at=session.now(), attempt=n))
         return taken
+
+    async def _enqueue(self, n: int, session: Session) -> Event:
+        """Let the caller wait in a queue. Returns what Twilio's `action` request would say."""
+        target = resolve(self._policy, session.call.attempts[n - 1].target)
+        seconds = target.queue.max_wait if target.queue is not None else 0
+        await _tell(session, CallerWaits(at=session.now(), attempt=n, position=1, seconds=0))
+        question = f"The caller waits in the queue of {target.key}, for {seconds} s. Does somebody take them?"
+        result = "leave"
+        try:
+            match await self._ring(question, (Act.ANSWER, Act.NO_ANSWER, Act.LEAVE_QUEUE), seconds):
+                case Act.ANSWER:
+                    result = "bridged"
+                    await _tell(session, TakenFromQueue(at=session.now()))
+                    await self._ask(f"The caller is with {target.key}.", (Act.HANG_UP,), None)
+                case Act.LEAVE_QUEUE:
+                    await _tell(session, WaitGivenUp(at=session.now(), attempt=n))
+                case _:
+                    pass
+        except _CallerGone:
+            result = "hangup" if result == "leave" else result
+            await session.answer(QueueLeft(at=session.now(), attempt=n, result=result, caller_gone=True))
+            raise
+        return QueueLeft(at=session.now(), attempt=n, result=result)
 
     async def _meet(self, n: int, session: Session) -> Event:
         """The caller comes to the person who waits. Returns what Twilio's `action` request would say."""

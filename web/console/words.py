@@ -15,10 +15,12 @@ _KNOWN = {
     "bot": "with the bot",
     "person": "with a person",
     "leaving": "saying goodbye",
+    "queued": "waiting in a queue",
     "redirecting": "being put through",
     "parting": "last words",
     "closing": "hanging up",
     "failsafe": "failsafe rings",
+    "gave_up": "did not want to wait",
     "new_session": "new model session",
     "take_over": "a supervisor, to take over",
 }
