@@ -44,9 +44,9 @@ class Addresses:
         """The webhook for one fact about a call to a person of ours who is to call somebody back."""
         return self._url(f"callback/{name}", callback=callback, n=n)
 
-    def waiting(self, name: str, attempt: int, **more: int) -> str:
+    def waiting(self, name: str, attempt: int) -> str:
         """The webhook for one fact about a caller who waits in a queue."""
-        return self._url(f"waiting/{name}", attempt=attempt, **more)
+        return self._url(f"waiting/{name}", attempt=attempt)
 
     def music(self, seconds: int) -> str:
         """What they hear: so many seconds of our own music."""

@@ -65,8 +65,8 @@ def _task(call: Call, queue: Queue, longest: int) -> dict[str, object]:
 
 
 def wait(
-    n: int, queue: Queue, at: Addresses, *, position: int, waited: int, average: int, said: int | None = None
-) -> str:
+    n: int, queue: Queue, at: Addresses, *, position: int, waited: int, average: int, told: int | None = None
+) -> tuple[str, int]:
     """What a caller hears who waits; at its end Twilio asks again.
 
     Nothing can cut a piece of music short, so ours is as long as the time until the next announcement or until the wait
@@ -79,15 +79,17 @@ def wait(
         position: Theirs in the queue, from 1.
         waited: How long they have waited. Seconds.
         average: How long those who wait have waited, on average. Seconds.
-        said: After how many seconds of waiting they were told so last; None for never.
+        told: After how many seconds of waiting they were told all that last; None for never.
+
+    Returns:
+        The document, and `told` as it is now.
     """
     left = queue.max_wait - waited
     if left <= 0:
-        return leave()
-    due = said is None or waited - said >= queue.announce_every
-    told = waited if said is None or due else said
-    gather = Gather(num_digits=1, timeout=1, finish_on_key="", action=at.waiting("key", n, said=told))
-    if due:
+        return leave(), waited
+    gather = Gather(num_digits=1, timeout=1, finish_on_key="", action=at.waiting("key", n))
+    if told is None or waited - told >= queue.announce_every:
+        told = waited
         words = announcement(
             queue.language,
             position=position,
@@ -101,15 +103,12 @@ def wait(
     gather.play(queue.music or at.music(max(1, min(queue.announce_every, left, MUSIC_SECONDS))))
     response = VoiceResponse()
     response.append(gather)
-    response.redirect(at.waiting("wait", n, said=told), method="POST")
-    return str(response)
+    return str(response), told
 
 
-def wait_on(n: int, at: Addresses, said: int) -> str:
-    """The answer to a key that means nothing: the music goes on."""
-    response = VoiceResponse()
-    response.redirect(at.waiting("wait", n, said=said), method="POST")
-    return str(response)
+def wait_on() -> str:
+    """The answer to a key that means nothing: Twilio asks for what the caller hears next."""
+    return str(VoiceResponse())
 
 
 def leave() -> str:

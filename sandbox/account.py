@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sandbox.codec import Pcm
 from sandbox.leg import Leg
 from sandbox.people import Person
+from sandbox.queues import CallQueues
 from sandbox.scene import Journal
 from sandbox.webhooks import Webhooks
 
@@ -67,6 +68,7 @@ class Account:
     conferences: "Conferences" = field(init=False)
     """There once the network is up."""
 
+    queues: CallQueues = field(default_factory=CallQueues)
     recordings: dict[str, Recording] = field(default_factory=dict[str, Recording])
     webhooks: Webhooks = field(init=False)
     """There once the network is up."""

@@ -13,6 +13,7 @@ from sandbox.documents import Document, DocumentRefused, flag, number
 from sandbox.interpreter import Interpreter, Over, Step
 from sandbox.leg import Fetch, HungUp, new_sid
 from sandbox.progress import notify
+from sandbox.queue import Wait
 from sandbox.sound import BEEP
 from sandbox.stream import MediaStream, StreamRefused
 
@@ -30,12 +31,16 @@ class CallerInterpreter(Interpreter):
         self._verbs |= {
             "Connect": self._connect,
             "Dial": self._dial,
+            "Enqueue": self._enqueue,
             "Record": self._record,
             "Reject": self._reject,
         }
 
     async def _dial(self, verb: ET.Element, document: Document) -> Step:
         return await Dial(self, self.leg, verb, document).run()
+
+    async def _enqueue(self, verb: ET.Element, document: Document) -> Step:
+        return await Wait(self, self.leg, verb, document).run()
 
     async def _reject(self, verb: ET.Element, document: Document) -> Over:
         """Refuse a call that is not answered yet, which costs nothing (Twilio: TwiML `<Reject>`)."""

@@ -67,3 +67,18 @@ def write_wav(file: Path | IO[bytes], pcm: Pcm, rate: int = RATE) -> None:
         wav.setsampwidth(2)
         wav.setframerate(rate)
         wav.writeframes(pcm.astype("<i2").tobytes())
+
+
+def read_wav(file: IO[bytes]) -> Pcm:
+    """The samples of a WAV file of mono audio at 8 kHz.
+
+    Raises:
+        ValueError: It is another kind of file.
+    """
+    try:
+        with wave.open(file) as wav:
+            if (wav.getnchannels(), wav.getsampwidth(), wav.getframerate()) != (1, 2, RATE):
+                raise ValueError("not mono, 16 bits, 8 kHz")
+            return np.frombuffer(wav.readframes(wav.getnframes()), dtype="<i2").astype(np.int16)
+    except (wave.Error, EOFError) as error:
+        raise ValueError("not a WAV file") from error

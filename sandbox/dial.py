@@ -13,6 +13,7 @@ from sandbox.documents import Document, DocumentRefused, flag, number, words
 from sandbox.interpreter import Interpreter, Step
 from sandbox.leg import Fetch, HungUp, Interruption, ring_back
 from sandbox.phone import NOUNS, Noun, Phone
+from sandbox.queue import dial_queue
 from sandbox.sound import RINGBACK
 
 _MOST_NUMBERS = 10
@@ -40,10 +41,12 @@ class Dial:
         self._verb = verb
         self._document = document
         self._conference = verb.find("Conference")
+        self._queue = verb.find("Queue")
         nouns = [Noun.read(element, document, interpreter) for element in verb if element.tag in NOUNS]
         self._nouns = nouns or [Noun(words(verb))]
-        if self._conference is not None and nouns:
-            raise DocumentRefused(13221, "<Dial> holds a <Conference> and somebody to ring")
+        rooms = [room for room in (self._conference, self._queue) if room is not None]
+        if len(rooms) > 1 or (rooms and nouns):
+            raise DocumentRefused(13221, "<Dial> holds a <Conference> or a <Queue> and somebody else")
         if len(nouns) > _MOST_NUMBERS:
             raise DocumentRefused(13223, f"<Dial> holds more than {_MOST_NUMBERS} numbers")
         self._timeout = number(verb, "timeout", _RING_SECONDS)
@@ -61,10 +64,14 @@ class Dial:
         try:
             if self._conference is not None:
                 return await self._confer(self._conference)
+            if self._queue is not None:
+                return self._ended(
+                    await dial_queue(self._interpreter, self._caller, self._verb, self._queue, self._document)
+                )
             await self._dial()
         except Interruption as why:
             # A redirect is reported as the end of a call that was connected, even when it only rang.
-            rang = isinstance(why, HungUp) and self._conference is None
+            rang = isinstance(why, HungUp) and self._conference is None and self._queue is None
             action = self._ended("no-answer" if rang else "completed")
             if action is not None:
                 await self._interpreter.ask_in_vain(action)
@@ -170,7 +177,7 @@ class Dial:
         leg = self._winner.leg if self._winner else self._phones[-1].leg if self._phones else None
         fields = {"DialCallStatus": status}
         if self._conference is None:
-            fields["DialBridged"] = "false"
+            fields["DialBridged"] = str(self._queue is not None and status == "completed").lower()
         if self._winner is not None:
             fields["DialCallStatus"] = "completed"
             fields["DialCallDuration"] = str(self._winner.leg.seconds)

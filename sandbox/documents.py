@@ -28,7 +28,7 @@ def _verb(attributes: str = "", children: str = "", *, text: bool = False) -> _V
 _CALLBACKS = "url method statusCallback statusCallbackMethod statusCallbackEvent"
 
 _VERBS = {
-    "Response": _verb(children="Connect Say Play Pause Dial Gather Record Redirect Hangup Reject"),
+    "Response": _verb(children="Connect Say Play Pause Dial Enqueue Leave Gather Record Redirect Hangup Reject"),
     "Connect": _verb("action method", "Stream"),
     "Stream": _verb("url name track statusCallback statusCallbackMethod", "Parameter"),
     "Parameter": _verb("name value"),
@@ -37,7 +37,7 @@ _VERBS = {
     "Pause": _verb("length"),
     "Dial": _verb(
         "action method timeout timeLimit callerId ringTone answerOnBridge record hangupOnStar",
-        "Number Sip Client Conference",
+        "Number Sip Client Conference Queue",
         text=True,
     ),
     "Number": _verb(f"{_CALLBACKS} sendDigits machineDetection", text=True),
@@ -48,6 +48,10 @@ _VERBS = {
         " statusCallback statusCallbackMethod statusCallbackEvent participantLabel",
         text=True,
     ),
+    "Queue": _verb("url method reservationSid postWorkActivitySid", text=True),
+    "Enqueue": _verb("action method waitUrl waitUrlMethod workflowSid", "Task", text=True),
+    "Task": _verb("priority timeout", text=True),
+    "Leave": _verb(),
     "Gather": _verb("input numDigits timeout action method finishOnKey actionOnEmptyResult", "Say Play Pause"),
     "Record": _verb(
         "action method maxLength playBeep timeout finishOnKey transcribe recordingStatusCallback"

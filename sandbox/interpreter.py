@@ -1,6 +1,7 @@
 """Runs TwiML documents on a leg: the verbs that every leg knows."""
 
 import asyncio
+import io
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Awaitable, Callable
@@ -8,7 +9,7 @@ from enum import Enum
 from urllib.parse import urljoin
 
 from sandbox.account import Account
-from sandbox.codec import RATE, Pcm
+from sandbox.codec import RATE, Pcm, read_wav
 from sandbox.documents import (
     Document,
     DocumentRefused,
@@ -21,7 +22,7 @@ from sandbox.documents import (
 from sandbox.leg import Fetch, Inline, Leg, Source
 from sandbox.sound import tone
 from sandbox.voice import speak
-from sandbox.webhooks import WebhookFailed
+from sandbox.webhooks import Unroutable, WebhookFailed
 
 APPLICATION_ERROR = "We are sorry, an application error has occurred. Goodbye."
 """What Twilio says when a document cannot be had, before it hangs up (Twilio: error 11200)."""
@@ -165,8 +166,22 @@ class Interpreter:
             await self.let_hear(speak(text, voice="bot", rate=RATE))
 
     async def _play(self, verb: ET.Element, document: Document) -> None:
+        sound = await self._sound(self.resolve(document, words(verb)))
         for _ in range(number(verb, "loop", 1)):
-            await self.let_hear(_PLAYED)
+            await self.let_hear(sound)
+
+    async def _sound(self, url: str) -> Pcm:
+        """A file that is played. Where it is not on this machine, a tone stands for it."""
+        try:
+            answer = await self.leg.unless_interrupted(self.account.webhooks.fetch(url))
+        except Unroutable:
+            return _PLAYED
+        if not answer.content_type.startswith("audio/"):
+            raise DocumentRefused(12300, f"content type {answer.content_type!r} is not audio")
+        try:
+            return read_wav(io.BytesIO(answer.body))
+        except ValueError as error:
+            raise DocumentRefused(12300, f"that cannot be played: {error}") from None
 
     async def _pause(self, verb: ET.Element, document: Document) -> None:
         await self.leg.unless_interrupted(asyncio.sleep(number(verb, "length", 1)))

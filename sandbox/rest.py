@@ -23,6 +23,7 @@ from sandbox.leg import ChildLeg, Fetch, HungUp, Inline, Leg, Redirected, Source
 from sandbox.rest_answers import Refusal, page
 from sandbox.rest_messages import MessagesResource
 from sandbox.rest_numbers import NumbersResource
+from sandbox.rest_queues import QueuesResource
 
 LONGEST_TWIML = 4000
 """Characters of a document that a request carries (Twilio: error 32018)."""
@@ -103,7 +104,7 @@ class Rest:
         self._closing = asyncio.Event()
         app = web.Application()
         calls = f"{account.path}/Calls"
-        numbers = NumbersResource(account)
+        numbers, queues = NumbersResource(account), QueuesResource(account)
         self.messages = MessagesResource(account)
         app.add_routes(
             [
@@ -116,6 +117,9 @@ class Rest:
                 web.post(
                     f"{account.path}/IncomingPhoneNumbers/{{sid}}.json", self._answer("update number", numbers.update)
                 ),
+                web.get(f"{account.path}/Queues.json", self._answer("list queues", queues.list)),
+                web.post(f"{account.path}/Queues.json", self._answer("create queue", queues.create)),
+                web.get(f"{account.path}/Queues/{{sid}}.json", self._answer("fetch queue", queues.fetch)),
                 web.get(f"{account.path}/Recordings/{{sid}}.wav", self._recording),
                 web.delete(f"{account.path}/Recordings/{{sid}}.json", self._answer("delete recording", self._forget)),
                 web.route("*", "/{any:.*}", self._answer("unknown", self._unknown)),

@@ -154,6 +154,23 @@ class Webhooks:
                 self._journal.note("webhook", "asks again", call_sid, url=url, after=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
 
+    async def fetch(self, url: str) -> Answer:
+        """Get a file that a document plays. Nothing is signed there.
+
+        Raises:
+            Unroutable: It is not on this machine.
+            WebhookFailed: It is not to be had.
+        """
+        real = self.routes.real(url)
+        try:
+            async with self.http.get(real, timeout=aiohttp.ClientTimeout(total=self._timeout)) as answer:
+                body = await answer.read()
+        except (aiohttp.ClientError, OSError) as error:
+            raise WebhookFailed(11200, url, f"no answer: {type(error).__name__}", "ct") from error
+        if answer.status != 200:
+            raise WebhookFailed(11200, url, f"answered with status {answer.status}", f"{answer.status // 100}xx")
+        return Answer(answer.content_type.lower(), body)
+
     async def _try(
         self,
         method: str,

@@ -5,6 +5,7 @@ What a caller hears follows from the call; what a person hears, from the address
 
 import asyncio
 from typing import Annotated
+from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from loguru import logger
@@ -21,9 +22,6 @@ from bot.session import Session
 from bot.signatures import Signatures
 from web.answers import Answers, Attempt, State, xml
 from web.webhook import ENDED, Webhook, signed
-
-Said = Annotated[int | None, Query(ge=0)]
-"""After how many seconds of waiting the caller was told so last."""
 
 Key = Annotated[str, Query(alias="target", pattern="^[a-z][a-z0-9_]*$")]
 Who = Annotated[str, Query(max_length=300)]
@@ -45,12 +43,13 @@ def queue_routes(line: Line, signatures: Signatures) -> APIRouter:
     signed_by_twilio = Depends(signed(signatures))
     answers = Answers(switchboard)
 
+    told: WeakKeyDictionary[Session, int] = WeakKeyDictionary()
+    """After how many seconds of waiting callers were told last where they are, as far as this process did so."""
+
     # --- the caller ------------------------------------------------------------------------------------
 
     @router.post("/waiting/wait")
-    async def wait(
-        attempt: Attempt, said: Said = None, state: State = "", webhook: Webhook = signed_by_twilio
-    ) -> Response:
+    async def wait(attempt: Attempt, state: State = "", webhook: Webhook = signed_by_twilio) -> Response:
         async def document() -> str:
             number = webhook.number
             position, waited = number("QueuePosition"), number("QueueTime")
@@ -59,29 +58,28 @@ def queue_routes(line: Line, signatures: Signatures) -> APIRouter:
             queue = _queue(line, session, attempt)
             if session is None or queue is None:
                 return queue_twiml.leave()  # the answer to the next question has what comes then
-            return queue_twiml.wait(
+            heard, told[session] = queue_twiml.wait(
                 attempt,
                 queue,
                 switchboard.addresses(session.call),
                 position=position,
                 waited=waited,
                 average=number("AvgQueueTime"),
-                said=said,
+                told=told.get(session) if waited else None,
             )
+            return heard
 
         return await answers.control(webhook, document)
 
     @router.post("/waiting/key")
-    async def key(
-        attempt: Attempt, said: Said = None, state: State = "", webhook: Webhook = signed_by_twilio
-    ) -> Response:
+    async def key(attempt: Attempt, state: State = "", webhook: Webhook = signed_by_twilio) -> Response:
         async def document() -> str:
             session = await switchboard.find(webhook.call_sid, state)
             queue = _queue(line, session, attempt)
             if session is None or queue is None:
                 return queue_twiml.leave()
             if not queue.leave_key or webhook.form.get("Digits") != queue.leave_key:
-                return queue_twiml.wait_on(attempt, switchboard.addresses(session.call), said or 0)
+                return queue_twiml.wait_on()
             await answers.tell(webhook, WaitGivenUp(at=switchboard.now(), attempt=attempt), state)
             return queue_twiml.leave()
 
