@@ -15,7 +15,7 @@ from bot.events import Event, ImpossibleEvent
 from bot.queue_events import CallerWaits, QueueLeft, TakenFromQueue, WaitGivenUp
 from bot.queue_rules import Leave, is_queue
 from bot.routing import Policy, resolve
-from bot.transfer import CHECK_SECONDS, go_on, known, redirected, to_recorder
+from bot.transfer import CHECK_SECONDS, go_on, redirected, to_recorder
 
 BRIDGED = ("bridged", "redirected-from-bridged")
 """Results that tell of a conversation with a person."""
@@ -30,8 +30,7 @@ _IN_HAND = (Phase.REDIRECTING, Phase.QUEUED, Phase.PERSON)
 
 def _queue(call: Call, event: Event, n: int) -> Attempt:
     """The attempt that an event speaks of."""
-    known(call, event, n)
-    if n == 0 or not is_queue(call.attempts[n - 1].number):
+    if not 0 < n <= len(call.attempts) or not is_queue(call.attempts[n - 1].number):
         raise ImpossibleEvent(call, event)
     return call.attempts[n - 1]
 

@@ -239,8 +239,8 @@ def _check_message(policy: Policy) -> StartTimer:
 
 
 def known(call: Call, event: Event, n: int) -> None:
-    """Refuse an event that speaks of an attempt that there is not."""
-    if n > len(call.attempts) or n < 0:
+    """Refuse what speaks of an attempt that there is not, or of a telephone where the attempt is a queue."""
+    if n > len(call.attempts) or n < 0 or (n > 0 and is_queue(call.attempts[n - 1].number)):
         raise ImpossibleEvent(call, event)
 
 

@@ -2,19 +2,21 @@
 
 from dataclasses import replace
 
-from bot import effects as ef, events as ev
+from bot import effects as ef, events as ev, queue_events as qe
 from bot.call import Call, Phase
 from bot.callback_rules import CallbackRules
 from bot.effects import Effect
 from bot.events import Event
 from bot.law import answer, step
 from bot.outgoing import place
+from bot.queue_rules import Queue
 from bot.routing import Endpoint, Mode, Order, Outbound, Phrase, Policy, Target, Triggers, Voicemail
 
 SID = "CA" + "a1" * 16
 CALLER = "+442079460100"
 US = "+442079460199"
 
+QUEUE = Queue("support", max_wait=120, people=(Endpoint("+442079460108", 20),))
 POLICY = Policy(
     targets={
         "desk": Target("desk", "General questions", (Endpoint("+442079460101", 20), Endpoint("+442079460102", 25))),
@@ -31,6 +33,9 @@ POLICY = Policy(
             (Endpoint("+442079460106", 20), Endpoint("+442079460107", 20)),
             mode=Mode.ATTENDED,
             order=Order.ALL,
+        ),
+        "support": Target(
+            "support", "Problems", (Endpoint(QUEUE.address, QUEUE.max_wait),), mode=Mode.QUEUE, queue=QUEUE
         ),
     },
     default="desk",
@@ -89,8 +94,7 @@ class Story:
     @property
     def documents(self) -> list[Effect]:
         """The documents among the effects of the last fact."""
-        kinds = (ef.DialPerson, ef.MeetPerson, ef.HoldCaller, ef.ConnectBot, ef.TakeMessage, ef.LeaveMessage, ef.HangUp)
-        return [effect for effect in self.effects if isinstance(effect, kinds)]
+        return [effect for effect in self.effects if isinstance(effect, ef.Document)]
 
     def with_bot(self) -> "Story":
         return self.happens(ev.StreamStarted, leg=self.call.leg)
@@ -106,6 +110,13 @@ class Story:
 
     def ringing(self, target: str | None = "desk") -> "Story":
         return self.redirecting(target).happens(ev.StreamEnded, leg=1, stopped=True)
+
+    def queued(self) -> "Story":
+        """The caller waits in a queue."""
+        return self.ringing("support").happens(qe.CallerWaits, attempt=1, position=1, seconds=0)
+
+    def left(self, result: str, **facts: object) -> "Story":
+        return self.happens(qe.QueueLeft, attempt=1, result=result, **facts)
 
     def with_person(self) -> "Story":
         return self.ringing().happens(ev.PersonAnswered, attempt=1)
@@ -167,6 +178,8 @@ def call_in(phase: Phase) -> Call:
             story.redirecting()
         case Phase.RINGING:
             story.ringing()
+        case Phase.QUEUED:
+            story.queued()
         case Phase.PERSON:
             story.with_person()
         case Phase.VOICEMAIL:
@@ -228,6 +241,13 @@ def samples(at: float = 2000.0) -> dict[str, Event]:
         "together": ev.Bridged(at=at, attempt=1),
         "person sends back": ev.PersonSentBack(at=at, attempt=1),
         "person steps in": ev.PersonSteppedIn(at=at, attempt=1),
+        "caller waits": qe.CallerWaits(at=at, attempt=1, position=2, seconds=30),
+        "wait given up": qe.WaitGivenUp(at=at, attempt=1),
+        "taken from queue": qe.TakenFromQueue(at=at, who="+442079460108"),
+        "queue: bridged": qe.QueueLeft(at=at, attempt=1, result="bridged", seconds=40),
+        "queue: left": qe.QueueLeft(at=at, attempt=1, result="leave", seconds=120),
+        "queue: full": qe.QueueLeft(at=at, attempt=1, result="queue-full"),
+        "queue: caller gone": qe.QueueLeft(at=at, attempt=1, result="hangup", caller_gone=True),
         "dial: bridged": ev.DialEnded(at=at, attempt=1, status="completed", bridged=True),
         "dial: busy": ev.DialEnded(at=at, attempt=1, status="busy", bridged=False),
         "dial: caller gone": ev.DialEnded(at=at, attempt=1, status="no-answer", bridged=False, caller_gone=True),
