@@ -19,6 +19,7 @@ from sandbox.hum import Hum
 from sandbox.leg import ChildLeg
 from sandbox.people import People, Person
 from sandbox.progress import notify
+from sandbox.queues import CallQueues
 from sandbox.rest import NewCall, Rest, RestFault, RestRequest
 from sandbox.rest_messages import TextMessage
 from sandbox.scene import Journal
@@ -97,6 +98,11 @@ class Network:
     def verified(self) -> set[str]:
         """Numbers that may be shown as a caller id, beside our own."""
         return self._account.verified
+
+    @property
+    def queues(self) -> CallQueues:
+        """In which callers wait."""
+        return self._account.queues
 
     @property
     def recordings(self) -> dict[str, Recording]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 
 from sandbox.brain import Call, Fault, Reply, Say, Turn, word_for_word
 from sandbox.caller import CallerLeg
@@ -22,8 +23,9 @@ RAW = {"binary": bytes(range(256)), "1 MB": '{"event": "media", "media": {"paylo
 class Script:
     """Both voices of one story. It is the `Brain` of the call's model sessions."""
 
-    def __init__(self, story: Story, journal: Journal) -> None:
-        """Open the script at its first step."""
+    def __init__(self, story: Story, journal: Journal, take: Callable[[str], Awaitable[object]] | None = None) -> None:
+        """Open the script at its first step. `take`: somebody calls in to take a caller out of the queue."""
+        self._take = take
         self.call_sid: str | None = None
         self._story = story
         self._journal = journal
@@ -113,6 +115,8 @@ class Script:
             await call.press(step.press)
         elif step.hang_up:
             await call.hang_up()
+        elif step.takes is not None and self._take is not None:
+            await self._take(step.takes)
         for message in step.raw or []:
             await call.send_raw(RAW.get(message, message))
 

@@ -16,6 +16,7 @@ from sandbox.hum import Hum, hum_for
 from sandbox.model import RealtimeModel
 from sandbox.network import Line, Network
 from sandbox.openai_http import OpenAIHttp
+from sandbox.people import People, behaviour
 from sandbox.scene import Journal
 from sandbox.script import Script
 from sandbox.session import Timing
@@ -25,6 +26,9 @@ PUBLIC_URL = "https://putthrough.example"
 """The server's address as Twilio knows it. The network dials it on loopback."""
 
 OUR_NUMBER = "+12025550100"
+TAKERS_NUMBER = "+12025550165"
+"""For the people who take callers out of the queue."""
+
 ACCOUNT_SID = "AC" + "5a" * 16
 AUTH_TOKEN = "sandbox-auth-token"
 API_KEY = "sk-sandbox"
@@ -69,6 +73,7 @@ class Stage:
         self.network.numbers[OUR_NUMBER] = Line(
             voice_url=f"{PUBLIC_URL}/twilio/voice", status_callback=f"{PUBLIC_URL}/twilio/status"
         )
+        self.network.numbers[TAKERS_NUMBER] = Line(voice_url=f"{PUBLIC_URL}/twilio/queue/support", sms=False)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -112,7 +117,7 @@ class Stage:
         """
         hum = hum_for(next(self._lines))
         asked_before = len(self.openai.requests)
-        script = Script(story, self.journal)
+        script = Script(story, self.journal, lambda number: self.take(number, story.people))
         self.model.lines[hum] = script
         call = await self._begin(story, hum)
         script.call_sid = call.sid
@@ -128,6 +133,17 @@ class Stage:
         record = await self.record(call.sid)
         asked = sorted([*sessions, *requests], key=lambda view: view.opened_at)
         return Played(name, story, call, self.journal.of(call.sid), asked, record, bool(requests))
+
+    async def take(self, number: str, people: People) -> CallerLeg:
+        """Somebody calls in to take the first caller out of the queue.
+
+        Args:
+            number: Their own. E.164.
+            people: How they behave then, by number.
+        """
+        leg = await self.network.call(number, TAKERS_NUMBER, people=people)
+        leg.holder = behaviour(people, number, 0)
+        return leg
 
     async def _begin(self, story: Story, hum: Hum) -> CallerLeg:
         if not story.outbound:

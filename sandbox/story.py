@@ -36,7 +36,7 @@ class Act(_Strict):
 
 
 class Step(_Strict):
-    """One step of the script: exactly one of `bot`, `caller`, `press`, `hang_up`, `raw`."""
+    """One step of the script: exactly one of `bot`, `caller`, `press`, `hang_up`, `takes`, `raw`."""
 
     bot: str | list[Act] | None = None
     caller: str | None = None
@@ -46,6 +46,9 @@ class Step(_Strict):
     """A key."""
 
     hang_up: Literal[True] | None = None
+    takes: str | None = None
+    """Somebody calls in from this number, one of the people's, to take the first caller out of the queue."""
+
     raw: list[str] | None = None
     """Hostile messages, sent on the media socket as they are."""
 
