@@ -212,6 +212,8 @@ class Interpreter:
         digits = ""
         try:
             await asyncio.wait({prompts, key}, return_when=asyncio.FIRST_COMPLETED)
+            if prompts.done():
+                prompts.result()  # what cannot be said or played is an error of the document's
             prompts.cancel()
             while (pressed := await asyncio.wait_for(key, timeout)) != finish:
                 digits += pressed

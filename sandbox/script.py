@@ -60,7 +60,7 @@ class Script:
 
     async def perform(self, call: CallerLeg) -> None:
         """Do what the caller does, and wait for the call's end."""
-        acting = asyncio.create_task(self._act(call))
+        acting = asyncio.create_task(self.act(call))
         ended = asyncio.create_task(call.ended())
         try:
             await asyncio.wait({acting, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -76,7 +76,8 @@ class Script:
                 with contextlib.suppress(asyncio.CancelledError, TimeoutError):
                     await task
 
-    async def _act(self, call: CallerLeg) -> None:
+    async def act(self, call: CallerLeg) -> None:
+        """Do what the caller does, step by step."""
         replies = 0
         for step in self._story.script:
             if step.bot is not None:

@@ -21,7 +21,9 @@ from sandbox.stage import OUR_NUMBER, PUBLIC_URL, TAKERS_NUMBER, Stage
 from sandbox.story import Act, Step, Story, Then, load
 
 SAM, ALEX, STRANGER = "+12025550166", "+12025550167", "+12025550199"
-TAKES = {SAM: Person(hangs_up_after=1.0, after=0.5, says="Support.")}
+TAKES = {SAM: Person(hangs_up_after=6.0, after=0.5, says="")}
+"""Who is called to take somebody hangs up so long after picking up: the question and the key are in it."""
+
 NOBODY_WAITS = queue_words("en").nobody
 
 
@@ -86,18 +88,18 @@ async def waiting(
     call = await stage.network.call("+442079460123", OUR_NUMBER, hum=hum, people=people or {})
     brain.call_sid = call.sid
     stage.network.people.update(people or {})
-    call.background(_speak(brain, call))
+    speaking = asyncio.create_task(brain.act(call))
+    call.background(_until_over(call, speaking))
     await call.until(until, timeout=30)
-    while until == "queued" and (await stage.record_now(call.sid))["state"] != "queued":
+    while until == "queued" and (await stage.record_now(call.sid)).get("state") != "queued":
         await asyncio.sleep(0.05)
     return Waiting(stage, call)
 
 
-async def _speak(brain: Script, call: CallerLeg) -> None:
-    acting = asyncio.create_task(brain.perform(call))
-    await asyncio.wait({acting, asyncio.create_task(call.over.wait())}, return_when=asyncio.FIRST_COMPLETED)
-    acting.cancel()
-    await asyncio.gather(acting, return_exceptions=True)
+async def _until_over(call: CallerLeg, speaking: asyncio.Task[None]) -> None:
+    await call.over.wait()
+    speaking.cancel()
+    await asyncio.gather(speaking, return_exceptions=True)
 
 
 def outcome(record: dict[str, Any]) -> tuple[str, str]:
