@@ -65,7 +65,7 @@ async def test_a_stranger_follows_nothing(client: httpx2.AsyncClient, path: str)
     assert answer.status_code == 401
 
 
-ACTS = [f"/console/calls/{SID}/{act}" for act in ("put-through", "hint", "hang-up")] + ["/console/outage"]
+ACTS = [f"/console/calls/{SID}/{act}" for act in ("put-through", "take", "hint", "hang-up")] + ["/console/outage"]
 
 
 @pytest.mark.parametrize("path", ACTS)

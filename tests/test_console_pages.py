@@ -221,6 +221,15 @@ def test_only_a_supervisor_has_something_to_press_and_only_with_the_bot_it_can_b
     assert "button" not in Elements(render("acts", call=with_bot, role=Role.VIEWER)).names
 
 
+def test_the_next_caller_of_a_queue_can_be_taken_by_its_people():
+    waits = call(phase=Phase.QUEUED, attempts=(Attempt("support", "queue:support", AT),))
+    page = PIECE("acts", call=waits, role=Role.SUPERVISOR)
+    assert '<option value="+442079460108">' in page
+    assert "/take" in page
+    assert "/take" not in PIECE("acts", call=call(phase=Phase.BOT), role=Role.SUPERVISOR)
+    assert "/take" not in PIECE("acts", call=waits, role=Role.VIEWER)
+
+
 # --- figures --------------------------------------------------------------------------------------------
 
 

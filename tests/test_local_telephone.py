@@ -179,3 +179,16 @@ async def test_a_caller_who_hangs_up_meanwhile_is_nobody_s_ringing_phone(tmp_pat
 
     session = await lead(tmp_path, asked, looks_for_the_manager, hang_up)
     assert outcomes(session) == [Outcome.CALLER_GONE]
+
+
+@pytest.mark.parametrize(
+    ("people", "outcome", "end"),
+    [
+        ((Act.ANSWER, Act.HANG_UP), Outcome.ANSWERED, End.PUT_THROUGH),
+        ((Act.NO_ANSWER,), Outcome.NO_ANSWER, End.BOT_HUNG_UP),
+        ((Act.LEAVE_QUEUE, Act.LEAVE_MESSAGE), Outcome.GAVE_UP, End.MESSAGE_LEFT),
+    ],
+)
+async def test_a_caller_waits_in_a_queue(tmp_path: Path, people: tuple[Act, ...], outcome: Outcome, end: End):
+    session = await lead(tmp_path, Played(*people), asks_for("support"))
+    assert (session.call.attempts[0].outcome, session.call.end) == (outcome, end)

@@ -14,7 +14,9 @@ from bot.desk import LONGEST_HINT, LONGEST_REASON, NobodyCarries, Order
 from bot.feed import News
 from bot.ledger import Entry, LedgerError
 from bot.line import Line
+from bot.queues import NobodyWaits, NotOnTheList
 from bot.record import encodable
+from bot.telephony import TelephonyError
 from web.console.access import Visitor
 from web.console.gate import Gate, Refused
 from web.console.words import TOLD
@@ -76,6 +78,30 @@ def acts(line: Line, gate: Gate) -> APIRouter:
             raise Refused(422, "Nobody to ring", "Name the target that is rung as `take_over` in the hand-off policy.")
         order = Order("put_through", By.TAKE_OVER, visitor.name, target, reason=f"{visitor.name} takes the call over")
         return await give(request, sid, order, "take-over")
+
+    @router.post("/calls/{sid}/take")
+    async def take(request: Request, sid: CallSid, acting: Acting = whoever_may) -> Response:
+        """Call somebody to take the next caller of the queue in which this one waits."""
+        visitor, form = acting
+        session = await line.switchboard.find(sid)
+        if session is None or not session.call.attempts:
+            raise Refused(404, "Nobody waits", f"There is no live call {sid} in a queue.")
+        target, number = session.call.attempts[-1].target, form.get("number", "")
+        try:
+            await line.queues.take(target, number)
+        except NobodyWaits as error:
+            raise Refused(
+                409, "Not now", "Nobody waits, or somebody is being called for everybody who does."
+            ) from error
+        except NotOnTheList as error:
+            raise Refused(422, "Not one of them", "That telephone is none of this queue's people's.") from error
+        except LedgerError as error:
+            raise Refused(503, "Not now", "The record does not answer now. Try again in a moment.") from error
+        except TelephonyError as error:
+            raise Refused(503, "Not confirmed", f"Twilio did not confirm the call: {error}") from error
+        told = {"target": target, "number": number, "who": visitor.name}
+        await session.note(session.now(), "TakerCalled", told)
+        return _done(request, "take", f"/console/calls/{sid}")
 
     @router.post("/calls/{sid}/hint")
     async def hint(request: Request, sid: CallSid, acting: Acting = whoever_may) -> Response:

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bot.call import Phase
 from bot.prices import Prices
 from bot.record import Record
-from bot.routing import Policy, Target
+from bot.routing import Policy, Target, resolve
 from web.console import words
 from web.console.access import Role
 from web.console.figures import percentile
@@ -61,11 +61,13 @@ class Renderer:
         """A piece of a page, by its macro's name."""
         match name:
             case "acts":
-                policy = self._policy_of(what["call"].called)
+                policy, call = self._policy_of(what["call"].called), what["call"]
+                waits = call.phase is Phase.QUEUED
                 what |= {
                     "targets": policy.targets,
                     "default": policy.default,
-                    "possible": what["call"].phase is Phase.BOT,
+                    "possible": call.phase is Phase.BOT,
+                    "takers": resolve(policy, call.attempts[-1].target).people if waits else (),
                     "take_over": policy.take_over,
                     "listen_in": policy.listen_in,
                 }

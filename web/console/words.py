@@ -29,6 +29,7 @@ _KNOWN = {
 TOLD = {
     "put-through": "The bot says goodbye and puts the caller through.",
     "take-over": "Your phone is rung, and the caller is put through to it.",
+    "take": "Their phone is rung. Who presses 1 has the next caller of the queue.",
     "hint": "The bot has been told.",
     "hang-up": "The bot says goodbye and hangs up.",
     "callback-cancelled": "Nobody is called back.",
