@@ -1,4 +1,4 @@
-"""The law while the bot has the caller and people are rung who may take the call (mode `attended`). Pure.
+"""The law while the bot has the caller and people are called who may take it (modes `attended`, `introduce`). Pure.
 
 Part of `bot/law.py`, whose rules bind here. The caller is moved only when somebody has taken the call. Who is rung is
 rung for a caller: `settle` ends every attempt that nobody waits for any more, whatever it was that ended the waiting.
@@ -22,6 +22,7 @@ from bot.effects import (
     BringPerson,
     CallPerson,
     Effect,
+    Introduce,
     ListenAgain,
     ReleasePerson,
     SayGoodbye,
@@ -34,6 +35,7 @@ from bot.events import (
     Bridged,
     Event,
     Failure,
+    IntroductionEnded,
     PersonAccepted,
     PersonAnswered,
     PersonCalled,
@@ -65,7 +67,7 @@ _ENDED = {
 def is_attended(call: Call, policy: Policy) -> bool:
     """Whether the hand-off that was just agreed begins with people who are called while the bot has the caller."""
     stop = next_stop(call, policy)
-    return stop is not None and stop.target.mode is Mode.ATTENDED
+    return stop is not None and stop.target.mode.bot_stays
 
 
 def seek(call: Call, event: Event, policy: Policy) -> Step:
@@ -74,7 +76,7 @@ def seek(call: Call, event: Event, policy: Policy) -> Step:
     if stop is None:
         call = replace(call, phase=Phase.BOT, nobody=call.nobody + 1)
         return call, (ListenAgain(briefing.nobody_came(call, policy)),)
-    if stop.target.mode is not Mode.ATTENDED:  # the next target's people take callers, not calls about them
+    if not stop.target.mode.bot_stays:  # the next target's people take callers, not calls about them
         n = len(call.handoffs)
         return replace(call, phase=Phase.LEAVING), (
             SayGoodbye(n),
@@ -235,7 +237,18 @@ def bridged(call: Call, event: Bridged, policy: Policy) -> Step:
     if attempt.accepted_at is None or call.phase not in (Phase.REDIRECTING, Phase.PERSON):
         return call, ()
     call = change_attempt(call, event.attempt, bridged_at=event.at)
-    return replace(call, phase=Phase.PERSON, stream_open=False), ()
+    # Once: they are bridged once, however often they step out and in, and whoever else is told of it.
+    introduces = event.conference and resolve(policy, attempt.target).mode is Mode.INTRODUCE
+    effects = (Introduce(event.attempt, event.conference),) if introduces else ()
+    return replace(call, phase=Phase.PERSON, stream_open=False), effects
+
+
+def introduction_ended(call: Call, event: IntroductionEnded, policy: Policy) -> Step:
+    """Both have heard who the other is, or not. They talk all the same."""
+    attempt = _of(call, event, event.attempt)
+    if attempt is None or attempt.outcome is not None or attempt.bridged_at is None or attempt.introduced is not None:
+        return call, ()
+    return change_attempt(call, event.attempt, introduced=event.said), ()
 
 
 def person_overdue(call: Call, event: TimerFired, policy: Policy) -> Step:

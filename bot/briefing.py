@@ -1,6 +1,7 @@
 """What is told of a call: to the bot when the caller comes back, to the person who is asked to take it. Pure."""
 
-from bot.call import Attempt, Call, Outcome, Rung
+from bot.call import Attempt, Call, Outcome
+from bot.falls import Rung
 from bot.phrases import LANGUAGES
 from bot.routing import Policy, Target, resolve
 
@@ -165,6 +166,15 @@ def text_message(call: Call, target: Target, page: str) -> str:
     handoff = call.handoffs[-1]
     reason = f" {words.reason} {handoff.reason[:TEXTED_REASON]}." if handoff.reason else ""
     return f"{words.caller.format(number=call.caller)}{reason} {page}"
+
+
+def introduction(call: Call, target: Target, n: int) -> str:
+    """What the caller and the person of the `n`-th attempt hear when they are together: the bot's own words, if any."""
+    words = LANGUAGES[target.language]
+    handoff = call.handoffs[call.attempts[n - 1].handoff - 1]
+    if handoff.introduction.strip():
+        return handoff.introduction
+    return f"{words.together} {words.reason} {handoff.reason}." if handoff.reason else words.together
 
 
 def for_person(call: Call, target: Target) -> str:

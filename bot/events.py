@@ -77,6 +77,9 @@ class HandoffRequested(Event):
     found: tuple[Found, ...] = ()
     """Where people are, as the operator's own system says."""
 
+    introduction: str = ""
+    """What both shall be told once they are together."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeAsked(Event):
@@ -296,9 +299,20 @@ class PersonLegEnded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bridged(Event):
-    """The caller and the person of an attempt are together (Twilio: a conference's `participant-join`)."""
+    """The caller and the person of an attempt are together (Twilio: a conference's `conference-start`)."""
 
     attempt: int
+    conference: str = ""
+    """Twilio's ConferenceSid, where we are told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntroductionEnded(Event):
+    """The introduction of the two is over (Twilio: a conference's `announcement-end` and `announcement-fail`)."""
+
+    attempt: int
+    said: bool
+    """They heard it; otherwise Twilio did not take the order, or failed with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

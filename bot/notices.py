@@ -110,4 +110,5 @@ def _of_attempt(n: int, attempt: Attempt) -> dict[str, Any]:
 
 
 def _of_conversation(attempt: Attempt) -> dict[str, Any]:
-    return {"ended_by": attempt.ended_by, "short": attempt.short, "sent_back": attempt.sent_back}
+    introduced = {"introduced": attempt.introduced} if attempt.introduced is not None else {}
+    return {"ended_by": attempt.ended_by, "short": attempt.short, "sent_back": attempt.sent_back, **introduced}

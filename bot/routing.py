@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from zlib import crc32
 
 from bot.callback_rules import CallbackRules
+from bot.modes import Mode
 from bot.opening import Opening
 
 OURS = "ours"
@@ -21,19 +22,6 @@ UNKNOWN_RING_SECONDS = 30
 """How long somebody is rung of whom this process knows only the address. Seconds."""
 
 _E164 = re.compile(r"\+[1-9][0-9]{1,14}")
-
-
-class Mode(StrEnum):
-    """How a person is reached."""
-
-    DIAL = "dial"
-    """The person's phone rings; answering it connects the caller."""
-
-    SCREENED = "screened"
-    """The person first hears who is calling and why, and presses 1 to take the call. The caller hears ringing."""
-
-    ATTENDED = "attended"
-    """As screened, and meanwhile the bot stays with the caller, who is moved only when somebody has taken the call."""
 
 
 class Order(StrEnum):

@@ -30,6 +30,7 @@ from bot.effects import (
     Effect,
     FindPeople,
     HangUp,
+    Introduce,
     LeaveMessage,
     ListenAgain,
     MeetPerson,
@@ -362,6 +363,8 @@ class Session:
                     self._spawn(self._orders.text_person(self.call, attempt, self._note_text))
                 case BringPerson(attempt):
                     self._spawn(self._report(self._orders.bring_person(lambda: self.call, attempt)))
+                case Introduce(attempt, conference):
+                    self._spawn(self._report(self._orders.introduce(self.call, attempt, conference)))
                 case ReleasePerson(attempt):
                     self._spawn(self._report(self._orders.release_person(lambda: self.call, attempt)))
                 case TellBot(text):

@@ -27,6 +27,7 @@ CALL_TOOLS = (HAND_OFF, TAKE_MESSAGE, SCHEDULE_CALLBACK, END_CALL, CHANGE)
 
 LONGEST_REASON = 300
 LONGEST_SUMMARY = 1500
+LONGEST_INTRODUCTION = 600
 """Characters that we keep of the model's texts."""
 
 
@@ -37,7 +38,8 @@ _STAYING = (
 
 
 def _described(target: Target) -> str:
-    stays = " (you stay)" if target.mode is Mode.ATTENDED else ""
+    stays = " (you stay)" if target.mode.bot_stays else ""
+    stays = " (you stay, and introduce both)" if target.mode is Mode.INTRODUCE else stays
     language = LANGUAGES[target.language].name
     written = f" (reason and summary in {language})" if target.language != "en" else ""
     return f"{target.key}{stays}{written}: {target.description}"
@@ -59,13 +61,22 @@ def call_tools(policy: Policy) -> list[FunctionSchema]:
         }
     if skills:
         wanted["skill"] = {"type": "string", "enum": skills, "description": "What the person should know about."}
+    if any(target.mode is Mode.INTRODUCE for target in targets):
+        wanted["introduction"] = {
+            "type": "string",
+            "description": (
+                "Where a target says `introduce both`: what the caller and the person hear from you when they are "
+                "together, in the language of the summary: one or two sentences to both, who each is and what it is "
+                "about. Nothing that either of them should not hear."
+            ),
+        }
     return [
         FunctionSchema(
             name=HAND_OFF,
             description=(
                 "Put the caller through to a person. Say one short goodbye sentence first, in the same "
                 "answer, then call this. Call it once; the call leaves you when the sentence has been heard."
-                f"{_STAYING if any(t.mode is Mode.ATTENDED for t in targets) else ''}"
+                f"{_STAYING if any(t.mode.bot_stays for t in targets) else ''}"
             ),
             properties={
                 "target": {
@@ -181,6 +192,7 @@ def requested(name: str, arguments: Mapping[str, Any], at: float) -> Event | Non
                 reason=_text(arguments, "reason", LONGEST_REASON),
                 summary=_text(arguments, "summary", LONGEST_SUMMARY),
                 wants=tuple(filter(None, (_text(arguments, key, 40) for key in ("language", "skill")))),
+                introduction=_text(arguments, "introduction", LONGEST_INTRODUCTION),
             )
         case "take_message":
             return HandoffRequested(at=at, target=None, reason=_text(arguments, "reason", LONGEST_REASON))
@@ -212,7 +224,7 @@ def _answer_hand_off(policy: Policy) -> Any:
     async def handler(params: FunctionCallParams) -> None:
         asked = params.arguments.get("target") if isinstance(params.arguments, Mapping) else None
         target = policy.targets.get(asked) if isinstance(asked, str) else None
-        stays = (target or policy.targets[policy.default]).mode is Mode.ATTENDED
+        stays = (target or policy.targets[policy.default]).mode.bot_stays
         words = (
             "Somebody is being called. The caller stays with you: go on helping, do not say goodbye, and do not call "
             "this again. You will be told how it goes."

@@ -26,7 +26,7 @@ from sandbox.webhooks import WebhookFailed
 APPLICATION_ERROR = "We are sorry, an application error has occurred. Goodbye."
 """What Twilio says when a document cannot be had, before it hangs up (Twilio: error 11200)."""
 
-_PLAYED = tone(600, seconds=1.0)
+FILE = tone(600, seconds=1.0)
 """What stands for a file that is played."""
 
 
@@ -166,7 +166,7 @@ class Interpreter:
 
     async def _play(self, verb: ET.Element, document: Document) -> None:
         for _ in range(number(verb, "loop", 1)):
-            await self.let_hear(_PLAYED)
+            await self.let_hear(FILE)
 
     async def _pause(self, verb: ET.Element, document: Document) -> None:
         await self.leg.unless_interrupted(asyncio.sleep(number(verb, "length", 1)))

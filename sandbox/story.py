@@ -81,6 +81,9 @@ class Then(_Strict):
     tools: list[str] = []
     """Functions whose results the model got, in order."""
 
+    announced: list[str] = []
+    """What the caller and the person heard when they were together, each once."""
+
     says: list[str] = []
     """Lines that the bot must have said, by the record's transcript."""
 

@@ -226,6 +226,7 @@ def samples(at: float = 2000.0) -> dict[str, Event]:
         "person declines": ev.PersonDeclined(at=at, attempt=1),
         "person's leg ends": ev.PersonLegEnded(at=at, attempt=1),
         "together": ev.Bridged(at=at, attempt=1),
+        "introduced": ev.IntroductionEnded(at=at, attempt=1, said=True),
         "person sends back": ev.PersonSentBack(at=at, attempt=1),
         "person steps in": ev.PersonSteppedIn(at=at, attempt=1),
         "dial: bridged": ev.DialEnded(at=at, attempt=1, status="completed", bridged=True),

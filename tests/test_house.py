@@ -26,6 +26,8 @@ PURE = {
     *(
         "accounts",
         "call",
+        "falls",
+        "modes",
         "events",
         "effects",
         "law",

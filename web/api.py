@@ -20,7 +20,8 @@ from fastapi.security.http import HTTPAuthorizationCredentials, HTTPBase
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.requests import HTTPConnection
 
-from bot.call import By, Direction, End, Message, Outcome, Phase, Rung
+from bot.call import By, Direction, End, Message, Outcome, Phase
+from bot.falls import Rung
 from bot.ledger import Ledger, LedgerError, Role
 
 READ_SECONDS = 5.0
@@ -53,6 +54,8 @@ class HandoffView(_Facts):
     """Nobody was there at this hour, and nobody was rung."""
     wants: tuple[str, ...]
     """Languages and skills that the person should have."""
+    introduction: str
+    """What both were to be told once they are together, by the model; mode `introduce`."""
 
 
 class AttemptView(_Facts):
@@ -76,6 +79,8 @@ class AttemptView(_Facts):
     """When the caller and the person were together."""
     ended_by: str | None
     """Who ended the conversation, `caller` or `person`."""
+    introduced: bool | None
+    """Both heard the introduction, in mode `introduce`; null where that is not known."""
     sent_back: bool
     """The person sent the caller back to the bot."""
     short: bool

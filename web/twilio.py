@@ -1,5 +1,6 @@
 """Twilio's side of the server: its webhooks and its media socket. Nothing unsigned gets further than this file."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from bot.events import (
     DialEnded,
     Event,
     ImpossibleEvent,
+    IntroductionEnded,
     MessageRecorded,
     PersonAccepted,
     PersonAnswered,
@@ -49,6 +51,8 @@ Caller = Annotated[str, Query(alias="call", pattern="^CA[0-9a-fA-F]{32}$")]
 
 Ordered = Annotated[str, Query(alias="order", pattern="^[0-9a-f]{32}$")]
 """The order that a call of ours came of."""
+
+CONFERENCE_SID = re.compile("CF[0-9a-fA-F]{32}")
 
 State = Annotated[str, Query(max_length=1000)]
 """What the address carries of its call; see `bot.carried`."""
@@ -275,9 +279,29 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
     async def conference(
         attempt: Attempt, caller: Caller, state: State = "", webhook: Webhook = signed_by_twilio
     ) -> Response:
-        if webhook.form.get("StatusCallbackEvent") == "conference-start":  # two are in it
-            await tell(webhook, Bridged(at=switchboard.now(), attempt=attempt), state, caller)
+        now = switchboard.now()
+        match webhook.form.get("StatusCallbackEvent"):
+            case "conference-start":  # two are in it
+                name = webhook.form.get("ConferenceSid", "")
+                named = name if CONFERENCE_SID.fullmatch(name) else ""
+                await tell(webhook, Bridged(at=now, attempt=attempt, conference=named), state, caller)
+            case "announcement-end" | "announcement-fail" as how:
+                said = how == "announcement-end"
+                await tell(webhook, IntroductionEnded(at=now, attempt=attempt, said=said), state, caller)
+            case _:
+                pass
         return Response(status_code=204)
+
+    @router.post("/person/introduction")
+    async def introduction(
+        attempt: Attempt, caller: Caller, state: State = "", webhook: Webhook = signed_by_twilio
+    ) -> Response:
+        session = await switchboard.find(caller, state)
+        tried = _tried(session, attempt)
+        if session is None or tried is None or not tried.handoff:
+            return Response(status_code=404)  # Twilio tells that the announcement has failed
+        target = _target(line, session, tried)
+        return _xml(twiml.introduction(briefing.introduction(session.call, target, attempt), target.language))
 
     @router.post("/person/left")
     async def person_left(
