@@ -1,4 +1,4 @@
-"""The law while the bot has the caller and people are called who may take it (modes `attended`, `introduce`). Pure.
+"""The law while the bot has the caller and people are called who may take it (modes `attended`, …). Pure.
 
 Part of `bot/law.py`, whose rules bind here. The caller is moved only when somebody has taken the call. Who is rung is
 rung for a caller: `settle` ends every attempt that nobody waits for any more, whatever it was that ended the waiting.
@@ -18,6 +18,7 @@ from bot.call import (
     open_attempt,
     waiting_person,
 )
+from bot.consultation import CONSULT_SECONDS
 from bot.effects import (
     BringPerson,
     CallPerson,
@@ -97,9 +98,10 @@ def seek(call: Call, event: Event, policy: Policy) -> Step:
 def wait_for(call: Call, n: int, policy: Policy) -> StartTimer:
     """How long the call to the person of an attempt may take."""
     attempt = call.attempts[n - 1]
-    people = resolve(policy, attempt.target, found_for(call, attempt)).endpoints
-    rings = [person.ring_seconds for person in people if person.address == attempt.number]
-    return StartTimer(Timer.PERSON, n, max(rings, default=0) + KEY_SECONDS)
+    target = resolve(policy, attempt.target, found_for(call, attempt))
+    consults = CONSULT_SECONDS if target.mode is Mode.CONSULT else 0.0
+    rings = [person.ring_seconds for person in target.endpoints if person.address == attempt.number]
+    return StartTimer(Timer.PERSON, n, max(rings, default=0) + KEY_SECONDS + consults)
 
 
 def settle(call: Call, at: float) -> Step:
@@ -198,8 +200,9 @@ def attended_declined(call: Call, event: PersonDeclined, policy: Policy) -> Step
     attempt = call.attempts[event.attempt - 1]
     if attempt.outcome is not None or attempt.accepted_at is not None:
         return call, ()
-    call = change_attempt(call, event.attempt, declined=True, leg_over=not event.at_page)
-    return _in_vain(call, event, policy, event.attempt, Outcome.DECLINED, why=event.reason)
+    changes = {"declined": True, "leg_over": not event.at_page, "why": event.reason, "message": event.message}
+    call = change_attempt(call, event.attempt, **changes)
+    return _in_vain(call, event, policy, event.attempt, Outcome.DECLINED)
 
 
 def attended_leg_ended(call: Call, event: PersonLegEnded, policy: Policy) -> Step:
@@ -270,13 +273,13 @@ def _in_vain(
     n: int,
     outcome: Outcome,
     code: int | None = None,
-    why: str = "",
 ) -> Step:
     """One attempt is over without anybody: when it was the last of its kind, the next ones are called."""
     call = close_attempt(call, event.at, outcome, code, n=n)
     if call.phase is not Phase.SEEKING:
         return call, ()
-    told = TellBot(briefing.tried(call.attempts[n - 1], why))
+    words = briefing.tried(call.attempts[n - 1])
+    told = ListenAgain(words) if call.attempts[n - 1].message else TellBot(words)
     if any(attempt.attended and attempt.outcome is None for attempt in call.attempts):
         return call, (told,)
     call, effects = seek(call, event, policy)

@@ -210,6 +210,16 @@ class Attempt:
     """When the person took the call (screening: pressed the key)."""
 
     declined: bool = False
+    why: str = ""
+    """Why the person did not take the call, where they said so."""
+
+    message: str = ""
+    """What the caller is to be told by a person who did not take the call."""
+
+    consulted_at: float | None = None
+    """When the person began to talk with the bot about the caller, in mode `consult`."""
+
+    consulted_until: float | None = None
     ended_at: float | None = None
     outcome: Outcome | None = None
     code: int | None = None

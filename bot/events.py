@@ -281,6 +281,22 @@ class PersonDeclined(Event):
     attempt: int
     reason: str = ""
     at_page: bool = False
+    message: str = ""
+    """What the caller is to be told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsultationStarted(Event):
+    """The person's own media stream has begun, with the right token: they talk with the bot before they decide."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsultationEnded(Event):
+    """That stream is over, or never came (Twilio: it goes on with the document that opened it)."""
+
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ from bot.attended import (
 )
 from bot.booking import BOOKING
 from bot.call import BOT_PHASES, By, Call, End, Phase, end_call, over, waiting_person
+from bot.consultation import CONSULTATION
 from bot.effects import (
     Adjust,
     Advise,
@@ -396,6 +397,7 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     PersonLegEnded: _by_mode(attended_leg_ended, person_leg_ended),
     Bridged: bridged,
     IntroductionEnded: introduction_ended,
+    **CONSULTATION,
     **SENT_BACK,
     DialEnded: dial_ended,
     MessageRecorded: message_recorded,

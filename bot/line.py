@@ -17,6 +17,7 @@ from bot.anteroom import Anteroom
 from bot.archive import Archive
 from bot.call import Call
 from bot.callbacks import Callbacks
+from bot.consulting import Consulting
 from bot.conversation import Conversation
 from bot.desk import Desk
 from bot.events import ImpossibleEvent, StreamEnded, StreamStarted
@@ -63,6 +64,7 @@ class Line:
     desk: Desk
     outbound: Outbound
     callbacks: Callbacks
+    consulting: Consulting
     feed: Feed
     archive: Archive
     recordings: Recordings
@@ -72,12 +74,14 @@ class Line:
     prices: Prices | None
 
     async def converse(self, websocket: WebSocket, start: Start) -> bool:
-        """Put the bot on a media stream until the stream ends.
+        """Put the bot on a media stream, of a caller's or of a person's who is called for one, until the stream ends.
 
         Returns:
             False when the stream is refused: its token is not one of this call, expired, or used. No model session has
             been opened then.
         """
+        if "consultation" in start.parameters:
+            return await self.consulting.converse(websocket, start)
         with logger.contextualize(call_sid=start.call_sid):
             try:
                 given = start.parameters.get
@@ -197,6 +201,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         finder=finder,
         book=callbacks.book,
     )
+    consultations = StreamTokens(Seal.from_auth_token(auth_token, "consultation"))
     desk = Desk(switchboard, feed, name=reporter.name)
     addresses = Addresses(settings.public_url)
     outbound = Outbound(ledger, switchboard, telephony, addresses, receptions.default.policy)
@@ -229,6 +234,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
             desk,
             outbound,
             callbacks,
+            Consulting(switchboard, receptions, anteroom, consultations),
             feed,
             archive,
             recordings,

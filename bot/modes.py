@@ -18,7 +18,10 @@ class Mode(StrEnum):
     INTRODUCE = "introduce"
     """As attended, and the two are introduced to each other as soon as they are together."""
 
+    CONSULT = "consult"
+    """As attended, and the person can talk with the bot about the caller before they decide."""
+
     @property
     def bot_stays(self) -> bool:
         """Whether the person is called while the bot has the caller, who is moved only when they have said yes."""
-        return self in (Mode.ATTENDED, Mode.INTRODUCE)
+        return self in (Mode.ATTENDED, Mode.INTRODUCE, Mode.CONSULT)

@@ -324,6 +324,31 @@ def wait_for_key(action: str) -> str:
     return str(response)
 
 
+def consult(n: int, call_sid: str, token: str, at: Addresses) -> str:
+    """For a person who has picked up: they talk with the bot over a stream of their own.
+
+    When it ends from our side, or does not come, Twilio goes on with the next verb (Twilio: TwiML `<Connect>`) and asks
+    what they have decided.
+
+    Args:
+        n: The attempt.
+        call_sid: The caller's CallSid.
+        token: Opens this stream once.
+        at: Our own addresses.
+    """
+    response = VoiceResponse()
+    stream = Stream(url=at.media)
+    stream.parameter(name="consultation", value=token)
+    stream.parameter(name="call", value=call_sid)
+    if 0 < len(at.state) <= PARAMETER_LIMIT:
+        stream.parameter(name="state", value=at.state)
+    connect = Connect()
+    connect.append(stream)
+    response.append(connect)
+    response.redirect(at.person("consulted", n, call_sid), method="POST")
+    return str(response)
+
+
 def connect_person() -> str:
     """The answer to the key that takes the call: the whisper ends, and Twilio connects the two."""
     return str(VoiceResponse())

@@ -223,6 +223,8 @@ def samples(at: float = 2000.0) -> dict[str, Event]:
         "person's phone rings": ev.PersonRinging(at=at, attempt=1),
         "person answers": ev.PersonAnswered(at=at, attempt=1),
         "person accepts": ev.PersonAccepted(at=at, attempt=1),
+        "consultation begins": ev.ConsultationStarted(at=at, attempt=1),
+        "consultation ends": ev.ConsultationEnded(at=at, attempt=1),
         "person declines": ev.PersonDeclined(at=at, attempt=1),
         "person's leg ends": ev.PersonLegEnded(at=at, attempt=1),
         "together": ev.Bridged(at=at, attempt=1),

@@ -49,6 +49,10 @@ NOT_TOLD = {
     "short": False,
     "sent_back": False,
     "introduced": None,
+    "why": "",
+    "message": "",
+    "consulted_at": None,
+    "consulted_until": None,
 }
 ATTEMPTS = [
     {

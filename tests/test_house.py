@@ -33,6 +33,7 @@ PURE = {
         "law",
         "transfer",
         "attended",
+        "consultation",
         "sent_back",
         "rescue",
         "lost_model",

@@ -52,6 +52,11 @@ def machine(s: Story, n: int) -> Story:
     return s.happens(ev.PersonAnswered, attempt=n, machine=True)
 
 
+def talks(s: Story, n: int) -> Story:
+    """With the bot, before they decide."""
+    return s.happens(ev.ConsultationStarted, attempt=n)
+
+
 def accepts(s: Story, n: int) -> Story:
     return s.happens(ev.PersonAccepted, attempt=n)
 
@@ -203,6 +208,8 @@ for behaviour in BEHAVIOURS.values():
     if Mode.ATTENDED in behaviour.facts:
         facts = behaviour.facts[Mode.ATTENDED]
         met = facts.index(together) + 1 if together in facts else len(facts)
+        picked = facts.index(picks_up) + 1 if facts[:2] == (rings, picks_up) else 0
+        behaviour.facts[Mode.CONSULT] = (*facts[:picked], *([talks] if picked else []), *facts[picked:])
         behaviour.facts[Mode.INTRODUCE] = (*facts[:met], *([introduced] if behaviour.takes else []), *facts[met:])
 
 TABLE = [(mode, name) for name, behaviour in BEHAVIOURS.items() for mode in behaviour.facts]

@@ -29,6 +29,7 @@ FIRST = {
     "manager": "+12025550155",
     "crew": "+12025550161",
     "advisor": "+12025550181",
+    "expert": "+12025550191",
 }
 """Who is rung first of each target of the sandbox. `front_desk` is dialled, `billing` screened, the others attended."""
 
@@ -128,7 +129,7 @@ def test_two_who_press_the_key_at_once_are_one_person_for_the_caller(played: dic
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("target", ["billing", "manager", "advisor"])
+@pytest.mark.parametrize("target", ["billing", "manager", "advisor", "expert"])
 @pytest.mark.parametrize(("what", "digits"), [("picks up", {}), ("takes the call", {"Digits": "1"})])
 async def test_who_is_late_for_a_caller_who_has_gone_is_told_so(
     stage: Stage, played: dict[str, Played], target: str, what: str, digits: dict[str, str]

@@ -395,7 +395,7 @@ async def test_a_bot_whose_people_all_declined_to_another_process_is_told_here(l
     await until(lambda: len(telephony.calls) == 2)
     await twin.apply(fact(ev.PersonDeclined, attempt=2))
     await until(lambda: orders.told)
-    assert orders.told == ["listen"]
+    assert orders.told == ["note", "listen"]
     await one.close()
     await other.close()
 

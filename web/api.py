@@ -77,6 +77,13 @@ class AttemptView(_Facts):
     """When the person took the call."""
     bridged_at: datetime | None
     """When the caller and the person were together."""
+    why: str
+    """Why the person did not take the call, where they said so."""
+    message: str
+    """What the caller was to be told by a person who did not take the call."""
+    consulted_at: datetime | None
+    """When the person began to talk with the bot about the caller, in mode `consult`."""
+    consulted_until: datetime | None
     ended_by: str | None
     """Who ended the conversation, `caller` or `person`."""
     introduced: bool | None

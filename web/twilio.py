@@ -14,6 +14,7 @@ from bot.events import (
     CalleeAnswered,
     CalleeMissed,
     CallEnded,
+    ConsultationEnded,
     DialEnded,
     Event,
     ImpossibleEvent,
@@ -229,8 +230,30 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
             target = _target(line, session, tried)
             if session is None or tried is None or tried.outcome is not None:
                 return twiml.caller_is_gone(target.language)
-            action = switchboard.addresses(session.call).person("key", attempt, caller)
-            return twiml.whisper(briefing.for_person(session.call, target), target.language, action)
+            return line.consulting.document(session.call, attempt, leg) or ask_for_key(session, attempt, target)
+
+        return await control(webhook, document)
+
+    def ask_for_key(session: Session, attempt: int, target: Target) -> str:
+        action = switchboard.addresses(session.call).person("key", attempt, session.sid)
+        return twiml.whisper(briefing.for_person(session.call, target), target.language, action)
+
+    @router.post("/person/consulted")
+    async def person_has_consulted(
+        attempt: Attempt, caller: Caller, state: State = "", webhook: Webhook = signed_by_twilio
+    ) -> Response:
+        async def document() -> str:
+            session = await tell(webhook, ConsultationEnded(at=switchboard.now(), attempt=attempt), state, caller)
+            tried = _tried(session, attempt)
+            target = _target(line, session, tried)
+            if tried is not None and tried.declined:
+                return twiml.decline_person()
+            if session is None or tried is None or tried.outcome is not None:
+                return twiml.caller_is_gone(target.language)
+            if tried.accepted_at is None:
+                return ask_for_key(session, attempt, target)
+            policy, at = switchboard.policy_of(session.call.called), switchboard.addresses(session.call)
+            return twiml.await_caller(attempt, session.call, policy, target.language, at)
 
         return await control(webhook, document)
 
