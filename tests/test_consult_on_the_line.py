@@ -1,19 +1,26 @@
 """Mode `consult` over real sockets: a person talks with the bot on a stream of their own, and then decides."""
 
 import asyncio
+import contextlib
+import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 import pytest_asyncio
 from serving import serving
+from twilio.request_validator import RequestValidator
 
 from bot import consulting
+from bot.tokens import Seal, StreamTokens
 from sandbox.check import Played, problems
 from sandbox.people import Person
-from sandbox.stage import Stage
+from sandbox.stage import ACCOUNT_SID, AUTH_TOKEN, PUBLIC_URL, Stage
 from sandbox.story import Act, Step, Story, Then, load
 
+SIGN = RequestValidator(AUTH_TOKEN).compute_signature
 AT_ONCE = 3
 """How many are played at a time: each has two streams."""
 
@@ -149,3 +156,65 @@ async def test_a_person_who_says_nothing_is_asked_for_a_key(tmp_path: Path, monk
         result = await stage.play("silent", silent)
     assert whispered(result)
     assert attempts(result) == ["answered"]
+
+
+# --- who may open such a stream -----------------------------------------------------------------------------------
+
+PERSON = f"CA{9:032x}"
+
+
+def socket_start(token: str, *, call: str, leg: str = PERSON) -> list[str]:
+    """What Twilio says first on a person's stream."""
+    start = {
+        "streamSid": f"MZ{1:032x}",
+        "callSid": leg,
+        "accountSid": ACCOUNT_SID,
+        "customParameters": {"consultation": token, "call": call},
+    }
+    return [json.dumps({"event": "connected"}), json.dumps({"event": "start", "start": start})]
+
+
+async def is_closed_at_once(stage: Stage, messages: list[str]) -> bool:
+    """Whether our server closes a stream that begins so, without a word."""
+    url = f"{PUBLIC_URL.replace('http', 'ws')}/twilio/media"
+    headers = {"X-Twilio-Signature": SIGN(url, {})}
+    async with (
+        aiohttp.ClientSession() as http,
+        http.ws_connect(f"{stage.server_url.replace('http', 'ws')}/twilio/media", headers=headers) as socket,
+    ):
+        for message in messages:
+            await socket.send_str(message)
+        with contextlib.suppress(TimeoutError):
+            return (await socket.receive(timeout=3)).type is not aiohttp.WSMsgType.TEXT
+    return False
+
+
+async def test_a_stream_with_a_token_that_is_forged_another_s_or_used_is_refused(tmp_path: Path):
+    story = asks(Step(bot="A caller asks for you."))
+    tokens = StreamTokens(Seal.from_auth_token(AUTH_TOKEN, "consultation"))
+    streams = StreamTokens.from_auth_token(AUTH_TOKEN)
+    async with Stage() as stage, serving(stage, tmp_path, LOG_LEVEL="ERROR"):
+        playing = asyncio.create_task(stage.play("refused", story))
+        started = await stage.journal.until(
+            lambda note: note.what == "stream started" and note.call_sid != stage.network.calls[0].sid, timeout=40
+        )
+        [call, person, *_] = stage.network.calls
+        assert started.call_sid == person.sid
+        key, now = f"{call.sid} {person.sid}", time.time()
+        good = tokens.make(key, 1, now)
+        refused = {
+            "used": socket_start(good, call=call.sid, leg=person.sid),
+            "another leg's": socket_start(good, call=call.sid),
+            "another attempt's": socket_start(tokens.make(key, 2, now), call=call.sid, leg=person.sid),
+            "expired": socket_start(tokens.make(key, 1, now - 1000), call=call.sid, leg=person.sid),
+            "a caller's": socket_start(streams.make(call.sid, 1, now), call=call.sid, leg=call.sid),
+            "nobody's call": socket_start(tokens.make(f"nobody {PERSON}", 1, now), call="nobody"),
+            "forged": socket_start("1.9999999999.00", call=call.sid, leg=person.sid),
+            "empty": socket_start("", call=call.sid, leg=person.sid),
+        }
+        for name, messages in refused.items():
+            assert await is_closed_at_once(stage, messages), name
+        assert person.stream is not None, "the person's own stream goes on"
+        await call.hang_up()
+        playing.cancel()
+        await asyncio.gather(playing, return_exceptions=True)
