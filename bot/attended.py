@@ -36,7 +36,6 @@ from bot.events import (
     Bridged,
     Event,
     Failure,
-    IntroductionEnded,
     PersonAccepted,
     PersonAnswered,
     PersonCalled,
@@ -46,6 +45,7 @@ from bot.events import (
     PersonRinging,
     TimerFired,
 )
+from bot.person_events import IntroductionEnded
 from bot.routing import Mode, Policy, resolve
 from bot.transfer import back_from, known, next_stop
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from bot.call import Attempt, Call, Phase, change_attempt
 from bot.effects import Step, TellBot
-from bot.events import ConsultationEnded, ConsultationStarted, Event, ImpossibleEvent
+from bot.events import Event, ImpossibleEvent
+from bot.person_events import ConsultationEnded, ConsultationStarted
 from bot.routing import Policy
 
 CONSULT_SECONDS = 180.0

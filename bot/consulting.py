@@ -34,8 +34,9 @@ from bot.anteroom import Anteroom
 from bot.call import Call
 from bot.consultation import CONSULT_SECONDS
 from bot.consulting_tools import CONSULTING_TOOLS, decided, pressed
-from bot.events import ConsultationStarted, Event, ImpossibleEvent
+from bot.events import Event, ImpossibleEvent
 from bot.media import SAMPLE_RATE, TwilioTransport
+from bot.person_events import ConsultationStarted
 from bot.reception import Receptions
 from bot.routing import Mode, resolve
 from bot.session import Session

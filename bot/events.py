@@ -286,20 +286,6 @@ class PersonDeclined(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConsultationStarted(Event):
-    """The person's own media stream has begun, with the right token: they talk with the bot before they decide."""
-
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConsultationEnded(Event):
-    """That stream is over, or never came (Twilio: it goes on with the document that opened it)."""
-
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PersonLegEnded(Event):
     """The person's leg is over (Twilio: `statusCallback` of `<Number>`, `completed`)."""
 
@@ -320,15 +306,6 @@ class Bridged(Event):
     attempt: int
     conference: str = ""
     """Twilio's ConferenceSid, where we are told."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IntroductionEnded(Event):
-    """The introduction of the two is over (Twilio: a conference's `announcement-end` and `announcement-fail`)."""
-
-    attempt: int
-    said: bool
-    """They heard it; otherwise Twilio did not take the order, or failed with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

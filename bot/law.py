@@ -70,7 +70,6 @@ from bot.events import (
     HangUpFailed,
     HintGiven,
     ImpossibleEvent,
-    IntroductionEnded,
     KeyPressed,
     LimitReached,
     LineSilent,
@@ -95,6 +94,7 @@ from bot.events import (
 from bot.lost_model import model_lost, model_renewed
 from bot.outgoing import callee_answered, callee_missed
 from bot.parting import caller_spoke, farewell_heard, farewell_requested, hang_up_failed, hang_up_overdue
+from bot.person_events import IntroductionEnded
 from bot.rescue import line_lost, rescue_asked
 from bot.routing import BargeIn, Policy, finders, resolve
 from bot.sent_back import SENT_BACK, with_person

@@ -13,12 +13,12 @@ from bot.events import (
     Event,
     Failure,
     HangUpFailed,
-    IntroductionEnded,
     PersonCalled,
     PersonNotCalled,
     RedirectAccepted,
     RedirectFailed,
 )
+from bot.person_events import IntroductionEnded
 from bot.telephony import Ambiguous, CallGone, NewCall, NewText, Telephony, TelephonyError
 
 ENDED_STATUSES = {"completed", "busy", "failed", "no-answer", "canceled"}

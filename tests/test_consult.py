@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from calls import POLICY, SID, Story, leg
 
-from bot import briefing, effects as ef, events as ev, twiml
+from bot import briefing, effects as ef, events as ev, person_events as pe, twiml
 from bot.addresses import Addresses
 from bot.attended import KEY_SECONDS, wait_for
 from bot.call import Outcome, Phase
@@ -22,7 +22,7 @@ CONSULTS = replace(POLICY, targets={**POLICY.targets, "doctor": DOCTOR})
 
 def talking() -> Story:
     """The person has picked up, and talks with the bot."""
-    return Story(CONSULTS).seeking("doctor").picked_up(1).happens(ev.ConsultationStarted, attempt=1)
+    return Story(CONSULTS).seeking("doctor").picked_up(1).happens(pe.ConsultationStarted, attempt=1)
 
 
 # --- the law --------------------------------------------------------------------------------------------------
@@ -39,7 +39,7 @@ def test_the_caller_s_bot_knows_of_the_talk_and_stays_with_the_caller():
 def test_an_attempt_has_one_talk():
     story = talking()
     before = story.call
-    story.happens(ev.ConsultationStarted, attempt=1)
+    story.happens(pe.ConsultationStarted, attempt=1)
     assert (story.call, story.effects) == (before, ())
 
 
@@ -55,18 +55,18 @@ def test_who_has_decided_or_has_no_caller_does_not_talk(when: str):
             story.happens(ev.StreamEnded, leg=1, stopped=True)
         case _:
             with pytest.raises(ev.ImpossibleEvent):
-                story.happens(ev.ConsultationStarted, attempt=7)
+                story.happens(pe.ConsultationStarted, attempt=7)
             return
     before = story.call
-    assert story.happens(ev.ConsultationStarted, attempt=1).call == before
+    assert story.happens(pe.ConsultationStarted, attempt=1).call == before
 
 
 def test_the_talk_s_end_decides_nothing():
-    story = talking().happens(ev.ConsultationEnded, attempt=1)
+    story = talking().happens(pe.ConsultationEnded, attempt=1)
     assert (story.call.phase, story.effects) == (Phase.SEEKING, ())
     assert story.call.attempts[0].consulted_until == story.at
     before = story.call
-    assert story.happens(ev.ConsultationEnded, attempt=1).call == before
+    assert story.happens(pe.ConsultationEnded, attempt=1).call == before
     story.happens(ev.PersonAccepted, attempt=1)  # the key, after all
     assert story.call.phase is Phase.LEAVING
 
@@ -105,7 +105,7 @@ def test_a_person_who_is_never_heard_of_again_is_given_the_time_of_a_talk():
     story = Story(CONSULTS).seeking("doctor")
     assert wait_for(story.call, 1, CONSULTS).seconds == 20 + KEY_SECONDS + CONSULT_SECONDS
     assert wait_for(story.call, 1, POLICY).seconds == 20 + KEY_SECONDS
-    story.picked_up(1).happens(ev.ConsultationStarted, attempt=1)
+    story.picked_up(1).happens(pe.ConsultationStarted, attempt=1)
     story.happens(ev.TimerFired, timer=ef.Timer.PERSON, number=1)
     assert story.call.attempts[0].outcome is Outcome.NO_ANSWER
     assert ef.ReleasePerson(1) in story.effects

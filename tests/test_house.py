@@ -34,6 +34,7 @@ PURE = {
         "transfer",
         "attended",
         "consultation",
+        "person_events",
         "sent_back",
         "rescue",
         "lost_model",

@@ -7,7 +7,7 @@ import pytest
 from calls import POLICY, SID, Story
 from fakes import ScriptedTelephony
 
-from bot import briefing, effects as ef, events as ev, twiml
+from bot import briefing, effects as ef, events as ev, person_events as pe, twiml
 from bot.addresses import Addresses
 from bot.call import Outcome, Phase
 from bot.orders import Orders
@@ -68,10 +68,10 @@ def test_nobody_is_introduced_in_another_mode_or_where_twilio_names_no_conferenc
 
 @pytest.mark.parametrize("said", [True, False])
 def test_the_record_says_whether_they_heard_it_and_they_talk_either_way(said: bool):
-    story = together().happens(ev.IntroductionEnded, attempt=1, said=said)
+    story = together().happens(pe.IntroductionEnded, attempt=1, said=said)
     assert (story.call.attempts[0].introduced, story.call.phase, story.effects) == (said, Phase.PERSON, ())
     before = story.call
-    assert story.happens(ev.IntroductionEnded, attempt=1, said=not said).call == before, "told twice"
+    assert story.happens(pe.IntroductionEnded, attempt=1, said=not said).call == before, "told twice"
     story.ends(1, "answered")
     assert story.call.attempts[0].outcome is Outcome.ANSWERED
 
@@ -79,12 +79,12 @@ def test_the_record_says_whether_they_heard_it_and_they_talk_either_way(said: bo
 def test_an_introduction_that_is_told_of_after_the_end_changes_nothing():
     story = together().ends(1, "answered")
     before = story.call
-    assert story.happens(ev.IntroductionEnded, attempt=1, said=True).call == before
+    assert story.happens(pe.IntroductionEnded, attempt=1, said=True).call == before
 
 
 def test_an_introduction_of_nobody_is_impossible():
     with pytest.raises(ev.ImpossibleEvent):
-        together().happens(ev.IntroductionEnded, attempt=3, said=True)
+        together().happens(pe.IntroductionEnded, attempt=3, said=True)
 
 
 # --- what is said ---------------------------------------------------------------------------------------------
@@ -159,4 +159,4 @@ async def test_only_an_introduction_that_will_not_come_is_told_as_failed(error: 
     [(what, url)] = telephony.orders
     assert what == "announce", "asked once, whatever the answer"
     assert url.startswith(f"https://bot.example/twilio/person/introduction?attempt=1&call={SID}")
-    assert event == (ev.IntroductionEnded(at=5.0, attempt=1, said=False) if failed else None)
+    assert event == (pe.IntroductionEnded(at=5.0, attempt=1, said=False) if failed else None)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import pytest
 from calls import POLICY, Story
 
-from bot import effects as ef, events as ev
+from bot import effects as ef, events as ev, person_events as pe
 from bot.call import End, Outcome, Phase
 from bot.effects import Effect
 from bot.law import standing_document
@@ -54,7 +54,7 @@ def machine(s: Story, n: int) -> Story:
 
 def talks(s: Story, n: int) -> Story:
     """With the bot, before they decide."""
-    return s.happens(ev.ConsultationStarted, attempt=n)
+    return s.happens(pe.ConsultationStarted, attempt=n)
 
 
 def accepts(s: Story, n: int) -> Story:
@@ -78,7 +78,7 @@ def together(s: Story, n: int) -> Story:
 
 
 def introduced(s: Story, n: int) -> Story:
-    return s.happens(ev.IntroductionEnded, attempt=n, said=True)
+    return s.happens(pe.IntroductionEnded, attempt=n, said=True)
 
 
 def leg(status: str) -> Fact:

@@ -14,11 +14,9 @@ from bot.events import (
     CalleeAnswered,
     CalleeMissed,
     CallEnded,
-    ConsultationEnded,
     DialEnded,
     Event,
     ImpossibleEvent,
-    IntroductionEnded,
     MessageRecorded,
     PersonAccepted,
     PersonAnswered,
@@ -30,6 +28,7 @@ from bot.events import (
     PersonSteppedIn,
 )
 from bot.line import Line
+from bot.person_events import ConsultationEnded, IntroductionEnded
 from bot.routing import Target, resolve
 from bot.session import Session
 from bot.signatures import Signatures

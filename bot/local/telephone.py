@@ -22,7 +22,6 @@ from bot.events import (
     DialEnded,
     Event,
     ImpossibleEvent,
-    IntroductionEnded,
     MessageRecorded,
     PersonAccepted,
     PersonAnswered,
@@ -36,6 +35,7 @@ from bot.law import standing_document
 from bot.local.desk import Act, Tester
 from bot.local.sound import ring_back
 from bot.local.wire import LocalWire, Player
+from bot.person_events import IntroductionEnded
 from bot.routing import Mode, Policy, failsafe_seconds, resolve
 from bot.session import Session
 from bot.telephony import CallGone, NewCall, NewText
