@@ -192,7 +192,8 @@ def for_consulting_bot(call: Call, target: Target, messages: Sequence[Any]) -> s
         f'Begin by saying exactly: "{for_person(call, target)} {words.keys}" Then answer what they ask about the '
         "caller, from the conversation below and nothing else, in short sentences. When they take the call, say one "
         "short sentence and call connect_caller. When they do not, ask why if they have not said so, and call decline; "
-        "or take_message, when the caller is to be told something. Decide nothing for them.\n\n"
+        "or take_message, when the caller is to be told something. You have no other tools here. Decide nothing for "
+        "them.\n\n"
         f"The conversation with the caller so far:\n{so_far}"
     )
 

@@ -210,16 +210,6 @@ class Attempt:
     """When the person took the call (screening: pressed the key)."""
 
     declined: bool = False
-    why: str = ""
-    """Why the person did not take the call, where they said so."""
-
-    message: str = ""
-    """What the caller is to be told by a person who did not take the call."""
-
-    consulted_at: float | None = None
-    """When the person began to talk with the bot about the caller, in mode `consult`."""
-
-    consulted_until: float | None = None
     ended_at: float | None = None
     outcome: Outcome | None = None
     code: int | None = None
@@ -250,9 +240,6 @@ class Attempt:
     machine: bool = False
     """Twilio heard a mailbox."""
 
-    introduced: bool | None = None
-    """Whether both heard the introduction, in mode `introduce`; None while that is not known."""
-
     sent_back: bool = False
     """The person sent the caller back to the bot."""
 
@@ -267,6 +254,21 @@ class Attempt:
 
     short: bool = False
     """The conversation was so short that it was hardly one."""
+
+    why: str = ""
+    """Why the person did not take the call, where they said so."""
+
+    message: str = ""
+    """What the caller is to be told by a person who did not take the call."""
+
+    consulted_at: float | None = None
+    """When the person began to talk with the bot about the caller, in mode `consult`."""
+
+    consulted_until: float | None = None
+    """When that was over."""
+
+    introduced: bool | None = None
+    """Whether both heard the introduction, in mode `introduce`; None while that is not known."""
 
     @property
     def several(self) -> bool:

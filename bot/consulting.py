@@ -52,6 +52,9 @@ IDLE_SECONDS = 20.0
 LAST_WORDS_SECONDS = 4.0
 """How long the bot's last sentence may be heard after the person has decided."""
 
+MOVE_SECONDS = 5.0
+"""How long an order for the person's own call may take, when something else than their word has decided."""
+
 LOOK_SECONDS = 0.2
 """How often the conversation is looked at."""
 
@@ -153,6 +156,8 @@ class Consultation:
         self._began = self._last_sign = self._clock()
         self._deciding: asyncio.Task[None] | None = None
         self._decided_at: float | None = None
+        self._moved_at: float | None = None
+        self._closing = False
         self._ending: asyncio.Task[Any] | None = None
         self._transport = TwilioTransport(
             wire,
@@ -228,8 +233,14 @@ class Consultation:
             await asyncio.sleep(LOOK_SECONDS)
             if (why := self._over()) is not None:
                 logger.info("a person's talk with the bot ends: {}", why)
-                await self._wire.close()
+                await self._close()
                 return
+
+    async def _close(self) -> None:
+        """Twilio goes on with what stands behind the stream."""
+        if not self._closing:
+            self._closing = True
+            await self._wire.close()
 
     def _over(self) -> str | None:
         now = self._clock()
@@ -243,7 +254,9 @@ class Consultation:
             heard = since > LOOK_SECONDS and not self._transport.output().playing
             return "the person has decided" if heard or since > LAST_WORDS_SECONDS else None
         if self._deciding is None and (attempt.outcome is not None or attempt.accepted_at is not None):
-            return "it is decided"
+            # Decided elsewhere, and an order moves them on: twice would lead them out of the conference again.
+            self._moved_at = self._moved_at or now
+            return "no order has moved the person on" if now - self._moved_at > MOVE_SECONDS else None
         if now - self._began > CONSULT_SECONDS:
             return "it has taken long enough"
         if self._deciding is None and now - self._last_sign > IDLE_SECONDS:
@@ -257,7 +270,7 @@ class Consultation:
         async def on_pipeline_error(_: Any, frame: ErrorFrame) -> None:
             if frame.processor in mine and frame.category is not ErrorCategory.APPLICATION:
                 logger.error("the model of a person's talk: {}", frame.error)
-                await self._wire.close()
+                await self._close()
 
     def _stream_ended(self) -> None:
         self._ending = asyncio.create_task(self._worker.cancel(reason="the stream is over"))

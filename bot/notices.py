@@ -106,6 +106,7 @@ def _of_attempt(n: int, attempt: Attempt) -> dict[str, Any]:
         "outcome": str(attempt.outcome) if attempt.outcome else None,
         "code": attempt.code,
         **(_of_conversation(attempt) if attempt.outcome is Outcome.ANSWERED else {}),
+        **({"why": attempt.why, "message": attempt.message} if attempt.outcome is Outcome.DECLINED else {}),
     }
 
 
