@@ -1,4 +1,4 @@
-"""The law while the bot has the caller and people are rung who may take the call (mode `attended`). Pure.
+"""The law while the bot has the caller and people are called who may take it (modes `attended`, …). Pure.
 
 Part of `bot/law.py`, whose rules bind here. The caller is moved only when somebody has taken the call. Who is rung is
 rung for a caller: `settle` ends every attempt that nobody waits for any more, whatever it was that ended the waiting.
@@ -18,10 +18,12 @@ from bot.call import (
     open_attempt,
     waiting_person,
 )
+from bot.consultation import CONSULT_SECONDS
 from bot.effects import (
     BringPerson,
     CallPerson,
     Effect,
+    Introduce,
     ListenAgain,
     ReleasePerson,
     SayGoodbye,
@@ -43,6 +45,7 @@ from bot.events import (
     PersonRinging,
     TimerFired,
 )
+from bot.person_events import IntroductionEnded
 from bot.routing import Mode, Policy, resolve
 from bot.transfer import back_from, known, next_stop
 
@@ -65,7 +68,7 @@ _ENDED = {
 def is_attended(call: Call, policy: Policy) -> bool:
     """Whether the hand-off that was just agreed begins with people who are called while the bot has the caller."""
     stop = next_stop(call, policy)
-    return stop is not None and stop.target.mode is Mode.ATTENDED
+    return stop is not None and stop.target.mode.bot_stays
 
 
 def seek(call: Call, event: Event, policy: Policy) -> Step:
@@ -74,7 +77,7 @@ def seek(call: Call, event: Event, policy: Policy) -> Step:
     if stop is None:
         call = replace(call, phase=Phase.BOT, nobody=call.nobody + 1)
         return call, (ListenAgain(briefing.nobody_came(call, policy)),)
-    if stop.target.mode is not Mode.ATTENDED:  # the next target's people take callers, not calls about them
+    if not stop.target.mode.bot_stays:  # the next target's people take callers, not calls about them
         n = len(call.handoffs)
         return replace(call, phase=Phase.LEAVING), (
             SayGoodbye(n),
@@ -95,9 +98,10 @@ def seek(call: Call, event: Event, policy: Policy) -> Step:
 def wait_for(call: Call, n: int, policy: Policy) -> StartTimer:
     """How long the call to the person of an attempt may take."""
     attempt = call.attempts[n - 1]
-    people = resolve(policy, attempt.target, found_for(call, attempt)).endpoints
-    rings = [person.ring_seconds for person in people if person.address == attempt.number]
-    return StartTimer(Timer.PERSON, n, max(rings, default=0) + KEY_SECONDS)
+    target = resolve(policy, attempt.target, found_for(call, attempt))
+    consults = CONSULT_SECONDS if target.mode is Mode.CONSULT else 0.0
+    rings = [person.ring_seconds for person in target.endpoints if person.address == attempt.number]
+    return StartTimer(Timer.PERSON, n, max(rings, default=0) + KEY_SECONDS + consults)
 
 
 def settle(call: Call, at: float) -> Step:
@@ -196,8 +200,9 @@ def attended_declined(call: Call, event: PersonDeclined, policy: Policy) -> Step
     attempt = call.attempts[event.attempt - 1]
     if attempt.outcome is not None or attempt.accepted_at is not None:
         return call, ()
-    call = change_attempt(call, event.attempt, declined=True, leg_over=not event.at_page)
-    return _in_vain(call, event, policy, event.attempt, Outcome.DECLINED, why=event.reason)
+    changes = {"declined": True, "leg_over": not event.at_page, "why": event.reason, "message": event.message}
+    call = change_attempt(call, event.attempt, **changes)
+    return _in_vain(call, event, policy, event.attempt, Outcome.DECLINED)
 
 
 def attended_leg_ended(call: Call, event: PersonLegEnded, policy: Policy) -> Step:
@@ -235,7 +240,18 @@ def bridged(call: Call, event: Bridged, policy: Policy) -> Step:
     if attempt.accepted_at is None or call.phase not in (Phase.REDIRECTING, Phase.PERSON):
         return call, ()
     call = change_attempt(call, event.attempt, bridged_at=event.at)
-    return replace(call, phase=Phase.PERSON, stream_open=False), ()
+    # Once: they are bridged once, however often they step out and in, and whoever else is told of it.
+    introduces = event.conference and resolve(policy, attempt.target).mode is Mode.INTRODUCE
+    effects = (Introduce(event.attempt, event.conference),) if introduces else ()
+    return replace(call, phase=Phase.PERSON, stream_open=False), effects
+
+
+def introduction_ended(call: Call, event: IntroductionEnded, policy: Policy) -> Step:
+    """Both have heard who the other is, or not. They talk all the same."""
+    attempt = _of(call, event, event.attempt)
+    if attempt is None or attempt.outcome is not None or attempt.bridged_at is None or attempt.introduced is not None:
+        return call, ()
+    return change_attempt(call, event.attempt, introduced=event.said), ()
 
 
 def person_overdue(call: Call, event: TimerFired, policy: Policy) -> Step:
@@ -257,13 +273,13 @@ def _in_vain(
     n: int,
     outcome: Outcome,
     code: int | None = None,
-    why: str = "",
 ) -> Step:
     """One attempt is over without anybody: when it was the last of its kind, the next ones are called."""
     call = close_attempt(call, event.at, outcome, code, n=n)
     if call.phase is not Phase.SEEKING:
         return call, ()
-    told = TellBot(briefing.tried(call.attempts[n - 1], why))
+    words = briefing.tried(call.attempts[n - 1])
+    told = ListenAgain(words) if call.attempts[n - 1].message else TellBot(words)
     if any(attempt.attended and attempt.outcome is None for attempt in call.attempts):
         return call, (told,)
     call, effects = seek(call, event, policy)

@@ -1,6 +1,10 @@
 """What is told of a call: to the bot when the caller comes back, to the person who is asked to take it. Pure."""
 
-from bot.call import Attempt, Call, Outcome, Rung
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bot.call import Attempt, Call, Outcome
+from bot.falls import Rung
 from bot.phrases import LANGUAGES
 from bot.queue_rules import Leave
 from bot.routing import Policy, Target, resolve
@@ -61,11 +65,12 @@ def tried_in_vain(call: Call) -> list[Attempt]:
     return [attempt for attempt in call.attempts if attempt.handoff == len(call.handoffs) > 0]
 
 
-def tried(attempt: Attempt, why: str = "") -> str:
-    """What the bot is told, without speaking of it, when one of the people who were called does not take the call."""
+def tried(attempt: Attempt) -> str:
+    """What the bot is told when one of the people who were called does not take the call. It speaks of a message."""
     outcome = _SPOKEN.get(attempt.outcome, _UNREACHED) if attempt.outcome else _UNREACHED
-    reason = f' They gave a reason: "{why}".' if why else ""
-    return f"Somebody at {attempt.target.replace('_', ' ')} {outcome}.{reason} Stay with the caller."
+    reason = f' They gave a reason: "{attempt.why}".' if attempt.why else ""
+    message = f' They ask you to tell the caller: "{attempt.message}". Do so now.' if attempt.message else ""
+    return f"Somebody at {attempt.target.replace('_', ' ')} {outcome}.{reason}{message} Stay with the caller."
 
 
 def _tries(call: Call) -> str:
@@ -182,6 +187,41 @@ def text_message(call: Call, target: Target, page: str) -> str:
     handoff = call.handoffs[-1]
     reason = f" {words.reason} {handoff.reason[:TEXTED_REASON]}." if handoff.reason else ""
     return f"{words.caller.format(number=call.caller)}{reason} {page}"
+
+
+TOLD_OF_CONVERSATION = 6000
+"""Characters of the conversation so far that a bot knows which talks with a person about it: the latest."""
+
+
+def for_consulting_bot(call: Call, target: Target, messages: Sequence[Any]) -> str:
+    """The instruction for the bot that talks with a person who has picked up, while the caller is on its other line."""
+    names = {"user": "caller", "assistant": "you"}
+    said = [
+        f"{names[message['role']]}: {message['content']}"
+        for message in messages
+        if isinstance(message, Mapping) and message.get("role") in names and isinstance(message.get("content"), str)
+    ]
+    so_far = "\n".join(said)[-TOLD_OF_CONVERSATION:] or "(nothing was said yet)"
+    words = LANGUAGES[target.language]
+    return (
+        f"You are on another line now. The caller is still with you on the first one and does not hear this. Here you "
+        f"talk with the person at {target.key.replace('_', ' ')} who has picked up their telephone, in {words.name}. "
+        f'Begin by saying exactly: "{for_person(call, target)} {words.keys}" Then answer what they ask about the '
+        "caller, from the conversation below and nothing else, in short sentences. When they take the call, say one "
+        "short sentence and call connect_caller. When they do not, ask why if they have not said so, and call decline; "
+        "or take_message, when the caller is to be told something. You have no other tools here. Decide nothing for "
+        "them.\n\n"
+        f"The conversation with the caller so far:\n{so_far}"
+    )
+
+
+def introduction(call: Call, target: Target, n: int) -> str:
+    """What the caller and the person of the `n`-th attempt hear when they are together: the bot's own words, if any."""
+    words = LANGUAGES[target.language]
+    handoff = call.handoffs[call.attempts[n - 1].handoff - 1]
+    if handoff.introduction.strip():
+        return handoff.introduction
+    return f"{words.together} {words.reason} {handoff.reason}." if handoff.reason else words.together
 
 
 def for_person(call: Call, target: Target) -> str:

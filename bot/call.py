@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from bot.callback_wish import Wish
+from bot.falls import Fall, Rung
 from bot.routing import Found
 
 
@@ -169,28 +170,6 @@ AT_ANY_HOUR = (By.WATCH, By.CLOSED, By.LIMIT, By.TAKE_OVER)
 """Who asks because the caller has nobody else, or is there themselves: opening hours do not count then."""
 
 
-class Rung(StrEnum):
-    """A step of the ladder that keeps the caller when something of ours fails, from the least noticed on."""
-
-    NEW_SESSION = "new_session"
-    """A new session of the model went on with the conversation."""
-
-    ANOTHER_MODEL = "another_model"
-    """The next pipeline of `fallback` went on with the conversation."""
-
-    PERSON = "person"
-    """The caller was redirected to the failsafe target."""
-
-    CLOSED_STREAM = "closed_stream"
-    """Twilio's REST did not do it: our own stream was closed, so that Twilio goes on with what it holds."""
-
-    HELD_DOCUMENT = "held_document"
-    """Twilio dials the failsafe target by the document that it holds."""
-
-    RESCUE = "rescue"
-    """Twilio asked what to do with a caller whose stream was gone."""
-
-
 @dataclass(frozen=True, slots=True)
 class Handoff:
     """One agreed hand-off."""
@@ -213,6 +192,9 @@ class Handoff:
 
     found: tuple[Found, ...] = ()
     """Where people are, as the operator's own system said when this was asked for."""
+
+    introduction: str = ""
+    """What is said to both once they are together, where the target asks for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,19 +261,25 @@ class Attempt:
     short: bool = False
     """The conversation was so short that it was hardly one."""
 
+    why: str = ""
+    """Why the person did not take the call, where they said so."""
+
+    message: str = ""
+    """What the caller is to be told by a person who did not take the call."""
+
+    consulted_at: float | None = None
+    """When the person began to talk with the bot about the caller, in mode `consult`."""
+
+    consulted_until: float | None = None
+    """When that was over."""
+
+    introduced: bool | None = None
+    """Whether both heard the introduction, in mode `introduce`; None while that is not known."""
+
     @property
     def several(self) -> bool:
         """Whether several telephones are rung at once."""
         return "," in self.number
-
-
-@dataclass(frozen=True, slots=True)
-class Fall:
-    """Something of ours failed, and a rung of the ladder was used."""
-
-    rung: Rung
-    at: float
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

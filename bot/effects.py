@@ -156,6 +156,15 @@ class BringPerson:
 
 
 @dataclass(frozen=True, slots=True)
+class Introduce:
+    """The caller and the person of an attempt are together: tell both who the other is."""
+
+    attempt: int
+    conference: str
+    """Twilio's ConferenceSid."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReleasePerson:
     """The person of an attempt is not needed: their phone stops ringing, or they are told."""
 
@@ -218,6 +227,7 @@ Effect = (
     | CallPerson
     | TextPerson
     | BringPerson
+    | Introduce
     | ReleasePerson
     | RenewModel
     | ChangeModel

@@ -77,6 +77,9 @@ class HandoffRequested(Event):
     found: tuple[Found, ...] = ()
     """Where people are, as the operator's own system says."""
 
+    introduction: str = ""
+    """What both shall be told once they are together."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeAsked(Event):
@@ -278,6 +281,8 @@ class PersonDeclined(Event):
     attempt: int
     reason: str = ""
     at_page: bool = False
+    message: str = ""
+    """What the caller is to be told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,9 +301,11 @@ class PersonLegEnded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bridged(Event):
-    """The caller and the person of an attempt are together (Twilio: a conference's `participant-join`)."""
+    """The caller and the person of an attempt are together (Twilio: a conference's `conference-start`)."""
 
     attempt: int
+    conference: str = ""
+    """Twilio's ConferenceSid, where we are told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

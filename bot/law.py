@@ -23,6 +23,7 @@ from bot.attended import (
     attended_declined,
     attended_leg_ended,
     bridged,
+    introduction_ended,
     is_attended,
     person_called,
     person_not_called,
@@ -33,6 +34,7 @@ from bot.attended import (
 )
 from bot.booking import BOOKING
 from bot.call import BOT_PHASES, By, Call, End, Phase, end_call, over, waiting_person
+from bot.consultation import CONSULTATION
 from bot.effects import (
     Adjust,
     Advise,
@@ -91,6 +93,7 @@ from bot.events import (
 from bot.lost_model import model_lost, model_renewed
 from bot.outgoing import callee_answered, callee_missed
 from bot.parting import caller_spoke, farewell_heard, farewell_requested, hang_up_failed, hang_up_overdue
+from bot.person_events import IntroductionEnded
 from bot.queue_rules import is_queue
 from bot.queued import QUEUED
 from bot.rescue import line_lost, rescue_asked
@@ -397,6 +400,8 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     PersonDeclined: _by_mode(attended_declined, person_declined),
     PersonLegEnded: _by_mode(attended_leg_ended, person_leg_ended),
     Bridged: bridged,
+    IntroductionEnded: introduction_ended,
+    **CONSULTATION,
     **SENT_BACK,
     **QUEUED,
     DialEnded: dial_ended,

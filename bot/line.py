@@ -17,6 +17,7 @@ from bot.anteroom import Anteroom
 from bot.archive import Archive
 from bot.call import Call
 from bot.callbacks import Callbacks
+from bot.consulting import Consulting
 from bot.conversation import Conversation
 from bot.desk import Desk
 from bot.events import ImpossibleEvent, StreamEnded, StreamStarted
@@ -65,6 +66,7 @@ class Line:
     outbound: Outbound
     callbacks: Callbacks
     queues: Queues
+    consulting: Consulting
     feed: Feed
     archive: Archive
     recordings: Recordings
@@ -79,12 +81,14 @@ class Line:
         return Addresses(self.settings.public_url)
 
     async def converse(self, websocket: WebSocket, start: Start) -> bool:
-        """Put the bot on a media stream until the stream ends.
+        """Put the bot on a media stream, of a caller's or of a person's who is called for one, until the stream ends.
 
         Returns:
             False when the stream is refused: its token is not one of this call, expired, or used. No model session has
             been opened then.
         """
+        if "consultation" in start.parameters:
+            return await self.consulting.converse(websocket, start)
         with logger.contextualize(call_sid=start.call_sid):
             try:
                 given = start.parameters.get
@@ -204,6 +208,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         finder=finder,
         book=callbacks.book,
     )
+    consultations = StreamTokens(Seal.from_auth_token(auth_token, "consultation"))
     desk = Desk(switchboard, feed, name=reporter.name)
     addresses = Addresses(settings.public_url)
     outbound = Outbound(ledger, switchboard, telephony, addresses, receptions.default.policy)
@@ -239,6 +244,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
             outbound,
             callbacks,
             queues,
+            Consulting(switchboard, receptions, anteroom, consultations),
             feed,
             archive,
             recordings,

@@ -5,9 +5,10 @@ Part of `bot/law.py`, whose rules bind here.
 
 from dataclasses import replace
 
-from bot.call import By, Call, Phase, Rung, fall
+from bot.call import By, Call, Phase, fall
 from bot.effects import ChangeModel, RenewModel, StartTimer, Step, Timer
 from bot.events import HandoffRequested, ImpossibleEvent, ModelLost, ModelRenewed
+from bot.falls import Rung
 from bot.routing import Policy
 from bot.transfer import agree, redirect
 

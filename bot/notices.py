@@ -109,8 +109,10 @@ def _of_attempt(n: int, attempt: Attempt) -> dict[str, Any]:
         "outcome": str(attempt.outcome) if attempt.outcome else None,
         "code": attempt.code,
         **(_of_conversation(attempt) if attempt.outcome is Outcome.ANSWERED else {}),
+        **({"why": attempt.why, "message": attempt.message} if attempt.outcome is Outcome.DECLINED else {}),
     }
 
 
 def _of_conversation(attempt: Attempt) -> dict[str, Any]:
-    return {"ended_by": attempt.ended_by, "short": attempt.short, "sent_back": attempt.sent_back}
+    introduced = {"introduced": attempt.introduced} if attempt.introduced is not None else {}
+    return {"ended_by": attempt.ended_by, "short": attempt.short, "sent_back": attempt.sent_back, **introduced}

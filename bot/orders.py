@@ -18,6 +18,7 @@ from bot.events import (
     RedirectAccepted,
     RedirectFailed,
 )
+from bot.person_events import IntroductionEnded
 from bot.telephony import Ambiguous, CallGone, NewCall, NewText, Telephony, TelephonyError
 
 ENDED_STATUSES = {"completed", "busy", "failed", "no-answer", "canceled"}
@@ -37,6 +38,10 @@ class Calling(Protocol):
 
     def bring(self, call: Call, attempt: int) -> str:
         """The document that leads the person of this attempt to the caller."""
+        ...
+
+    def introduction(self, call: Call, attempt: int) -> str:
+        """The address of the document by which the caller and this person are introduced to each other."""
         ...
 
     def page(self, call: Call, attempt: int) -> str:
@@ -126,6 +131,17 @@ class Orders:
             await self._telephony.redirect(leg_sid, self._calling.bring(call(), attempt))
         except TelephonyError as error:
             logger.error("Twilio did not confirm that a person is brought to the caller: {}", error)
+
+    async def introduce(self, call: Call, attempt: int, conference: str) -> Event | None:
+        """Have both told who the other is. Never twice; how it went, the conference's own callback tells."""
+        try:
+            await self._telephony.announce(conference, self._calling.introduction(call, attempt))
+        except Ambiguous as error:
+            logger.error("Twilio did not say whether it introduces the two: {}", error)
+        except TelephonyError as error:
+            logger.error("Twilio does not introduce the two: {}", error)
+            return IntroductionEnded(at=self._clock(), attempt=attempt, said=False)
+        return None
 
     async def release_person(self, call: Callable[[], Call], attempt: int) -> None:
         """End a ringing that nobody waits for; who has picked up is told."""

@@ -53,6 +53,10 @@ class People:
         target, _ = self._whom(call, attempt)
         return twiml.await_caller(attempt, call, self.policy, target.language, self.addresses(call))
 
+    def introduction(self, call: Call, attempt: int) -> str:
+        """See `Calling`."""
+        return self.addresses(call).person("introduction", attempt, call.sid)
+
     def page(self, call: Call, attempt: int) -> str:
         """See `Calling`."""
         token = self.pages.make(call.sid, attempt, self.clock())

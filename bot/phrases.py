@@ -27,6 +27,9 @@ class Phrases:
     gone: str
     """Said to the person when there is no caller to talk with any more."""
 
+    together: str
+    """Said to both, where the bot has no words of its own for that."""
+
 
 LANGUAGES = {
     "en": Phrases(
@@ -37,6 +40,7 @@ LANGUAGES = {
         "Press 1 to take the call, 2 to decline.",
         "Thank you.",
         "Sorry, the caller is not waiting any more. Goodbye.",
+        "You are connected now.",
     ),
     "de": Phrases(
         "German",
@@ -46,6 +50,7 @@ LANGUAGES = {
         "Drücken Sie die 1, um das Gespräch anzunehmen, die 2, um es abzulehnen.",
         "Danke.",
         "Der Anrufer wartet leider nicht mehr. Auf Wiederhören.",
+        "Sie sind jetzt verbunden.",
     ),
     "fr": Phrases(
         "French",
@@ -55,6 +60,7 @@ LANGUAGES = {
         "Appuyez sur 1 pour prendre l'appel, sur 2 pour refuser.",
         "Merci.",
         "Désolé, l'appelant n'attend plus. Au revoir.",
+        "Vous êtes maintenant en relation.",
     ),
     "es": Phrases(
         "Spanish",
@@ -64,6 +70,7 @@ LANGUAGES = {
         "Pulse 1 para atender la llamada, 2 para rechazarla.",
         "Gracias.",
         "Lo sentimos, ya no espera nadie. Adiós.",
+        "Ya están conectados.",
     ),
     "it": Phrases(
         "Italian",
@@ -73,6 +80,7 @@ LANGUAGES = {
         "Prema 1 per prendere la chiamata, 2 per rifiutarla.",
         "Grazie.",
         "Spiacenti, non c'è più nessuno in attesa. Arrivederci.",
+        "Ora siete in linea.",
     ),
     "nl": Phrases(
         "Dutch",
@@ -82,6 +90,7 @@ LANGUAGES = {
         "Druk op 1 om het gesprek aan te nemen, op 2 om te weigeren.",
         "Dank u.",
         "Sorry, de beller wacht niet meer. Tot ziens.",
+        "U bent nu verbonden.",
     ),
     "pt": Phrases(
         "Portuguese",
@@ -91,6 +100,7 @@ LANGUAGES = {
         "Pressione 1 para atender, 2 para recusar.",
         "Obrigado.",
         "Desculpe, não há mais ninguém esperando. Até logo.",
+        "Vocês já estão conectados.",
     ),
 }
 """By the code that an operator writes (ISO 639-1)."""

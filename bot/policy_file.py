@@ -160,7 +160,7 @@ class TargetEntry(Section):
         if self.closed_line and self.hours is None:
             raise refusal("has a `closed_line` and is never closed", "add `hours`, or leave `closed_line` out")
         if self.machine_detection and self.mode is Mode.DIAL:
-            remedy = "use `mode: screened` or `mode: attended`, which let nobody in without a key"
+            remedy = "use `mode: screened`, `attended`, `consult` or `introduce`, which let nobody in without a key"
             raise refusal("looks for machines and connects whoever answers", remedy)
         return self
 

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 
+from bot.consulting_tools import CONSULTING_TOOLS
 from bot.routing import Policy, Target
 from bot.settings import Answering, Configuration
 from bot.tools import call_tools, change_tool
@@ -40,6 +41,10 @@ class Reception:
         """
         n = self.known(model)
         return build_leg(self.pipelines[n].changed(change), self.credentials, self.tools[n])
+
+    def build_for_person(self, model: int, change: str = "") -> Leg:
+        """A new leg to talk with a person about their caller; see `build`."""
+        return build_leg(self.pipelines[self.known(model)].changed(change), self.credentials, CONSULTING_TOOLS)
 
     def known(self, model: int) -> int:
         """The pipeline's place in `pipelines`: the last for one that only another version had."""

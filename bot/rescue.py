@@ -6,9 +6,10 @@ the document that it holds.
 
 from dataclasses import replace
 
-from bot.call import By, Call, End, Phase, Rung, end_call, fall
+from bot.call import By, Call, End, Phase, end_call, fall
 from bot.effects import ConnectBot, HangUp, StartTimer, Step, Timer
 from bot.events import Event, HandoffRequested, ImpossibleEvent, RescueAsked
+from bot.falls import Rung
 from bot.routing import Policy
 from bot.transfer import CHECK_SECONDS, RESCUE_SECONDS, not_reached, redirected, straight_to, to_failsafe, to_somebody
 

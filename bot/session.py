@@ -31,6 +31,7 @@ from bot.effects import (
     Enqueue,
     FindPeople,
     HangUp,
+    Introduce,
     LeaveMessage,
     ListenAgain,
     MeetPerson,
@@ -323,6 +324,7 @@ class Session:
                 self._timers.start(Timer.GOODBYE, n, self._policy.goodbye_seconds)
                 self._tell(lambda line: line.say_goodbye(n))
             case Phase.BOT if before.phase is Phase.SEEKING:
+                self._hear_of_people(before)
                 self._tell(lambda line: line.listen_again(briefing.nobody_came(self.call, self._policy)))
             case _:
                 pass
@@ -336,8 +338,8 @@ class Session:
                 self._timers.start(wait.timer, wait.number, wait.seconds)
                 self._timers.start(Timer.UNCALLED, n, UNKNOWN_CALL_SECONDS)
             elif known is not None and known.outcome is None and attempt.outcome is not None:
-                told = briefing.tried(attempt)
-                self._tell(lambda line, text=told: line.tell(text))
+                told, speaks = briefing.tried(attempt), bool(attempt.message)
+                self._tell(lambda line, t=told, s=speaks: line.listen_again(t) if s else line.tell(t))
 
     def _perform(self, effects: tuple[Effect, ...]) -> Document | None:
         """Carry out the orders; a document is handed back to whoever can deliver it."""
@@ -363,6 +365,8 @@ class Session:
                     self._spawn(self._orders.text_person(self.call, attempt, self._note_text))
                 case BringPerson(attempt):
                     self._spawn(self._report(self._orders.bring_person(lambda: self.call, attempt)))
+                case Introduce(attempt, conference):
+                    self._spawn(self._report(self._orders.introduce(self.call, attempt, conference)))
                 case ReleasePerson(attempt):
                     self._spawn(self._report(self._orders.release_person(lambda: self.call, attempt)))
                 case TellBot(text):

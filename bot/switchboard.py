@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 from loguru import logger
 
@@ -213,6 +214,18 @@ class Switchboard:
             elif session is not None and carried is not None:
                 session.advance(carried)
             return session
+
+    async def conversation(self, session: Session) -> list[Any]:
+        """What was said on a call so far, as whoever carries it has kept it."""
+        if not session.talks:
+            try:
+                async with self.ledger.patience.wait():
+                    stored = await self.ledger.load(session.sid)
+            except (LedgerError, TimeoutError) as error:
+                logger.error("the record cannot be read: {!r}", error)
+            else:
+                return (stored.conversation if stored is not None else None) or session.messages
+        return session.messages
 
     async def _read(self, sid: str, session: Session | None) -> Session | None:
         """The session as the record has it, which another process may have written."""

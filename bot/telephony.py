@@ -34,6 +34,7 @@ from twilio.rest.api.v2010.account.call import CallContext
 TWIML_CHARACTERS = 4_000
 """Longest inline document of a redirect, its XML declaration included (Twilio: error 32018)."""
 
+_CONFERENCE_SID = re.compile(r"CF[0-9a-fA-F]{32}")
 _CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
 _ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
 
@@ -176,6 +177,10 @@ class Telephony(Protocol):
         """Send a text message. Success means that the order was taken."""
         ...
 
+    async def announce(self, conference_sid: str, url: str) -> None:
+        """Have all who are in a conference hear a document. Success means that the order was taken."""
+        ...
+
     async def status(self, call_sid: str) -> str:
         """Return the call's status, e.g. `in-progress` (Twilio: Call resource, Status values)."""
         ...
@@ -280,6 +285,13 @@ class TwilioTelephony:
         """See `Telephony.text`."""
         with _plain_answers():
             await self.client.messages.create_async(to=order.to, from_=order.from_, body=order.body)
+
+    async def announce(self, conference_sid: str, url: str) -> None:
+        """See `Telephony.announce` (Twilio: Conference resource, `AnnounceUrl`)."""
+        if not _CONFERENCE_SID.fullmatch(conference_sid):
+            raise ValueError("a ConferenceSid must be CF and 32 hex digits")
+        with _plain_answers():
+            await self.client.conferences(conference_sid).update_async(announce_url=url)
 
     async def status(self, call_sid: str) -> str:
         """See `Telephony.status`."""

@@ -27,6 +27,7 @@ CALL_TOOLS = (HAND_OFF, TAKE_MESSAGE, SCHEDULE_CALLBACK, END_CALL, CHANGE)
 
 LONGEST_REASON = 300
 LONGEST_SUMMARY = 1500
+LONGEST_INTRODUCTION = 600
 """Characters that we keep of the model's texts."""
 
 
@@ -37,7 +38,8 @@ _STAYING = (
 
 
 def _described(target: Target) -> str:
-    stays = " (you stay)" if target.mode is Mode.ATTENDED else ""
+    stays = " (you stay)" if target.mode.bot_stays else ""
+    stays = " (you stay, and introduce both)" if target.mode is Mode.INTRODUCE else stays
     language = LANGUAGES[target.language].name
     written = f" (reason and summary in {language})" if target.language != "en" else ""
     return f"{target.key}{stays}{written}: {target.description}"
@@ -59,13 +61,22 @@ def call_tools(policy: Policy) -> list[FunctionSchema]:
         }
     if skills:
         wanted["skill"] = {"type": "string", "enum": skills, "description": "What the person should know about."}
+    if any(target.mode is Mode.INTRODUCE for target in targets):
+        wanted["introduction"] = {
+            "type": "string",
+            "description": (
+                "Where a target says `introduce both`: what the caller and the person hear from you when they are "
+                "together, in the language of the summary: one or two sentences to both, who each is and what it is "
+                "about. Nothing that either of them should not hear."
+            ),
+        }
     return [
         FunctionSchema(
             name=HAND_OFF,
             description=(
                 "Put the caller through to a person. Say one short goodbye sentence first, in the same "
                 "answer, then call this. Call it once; the call leaves you when the sentence has been heard."
-                f"{_STAYING if any(t.mode is Mode.ATTENDED for t in targets) else ''}"
+                f"{_STAYING if any(t.mode.bot_stays for t in targets) else ''}"
             ),
             properties={
                 "target": {
@@ -93,7 +104,7 @@ def call_tools(policy: Policy) -> list[FunctionSchema]:
             ),
             properties={"reason": {"type": "string", "description": "What the message is about, in a few words."}},
             required=["reason"],
-            handler=_answer("The recorder takes over. Say nothing more."),
+            handler=answering("The recorder takes over. Say nothing more."),
         ),
         *_callback_tool(policy, destinations),
         FunctionSchema(
@@ -104,7 +115,7 @@ def call_tools(policy: Policy) -> list[FunctionSchema]:
             ),
             properties={},
             required=[],
-            handler=_answer("The call ends when your goodbye has been heard. Say nothing more."),
+            handler=answering("The call ends when your goodbye has been heard. Say nothing more."),
         ),
     ]
 
@@ -147,7 +158,7 @@ def _callback_tool(policy: Policy, destinations: str) -> list[FunctionSchema]:
                 **targets,
             },
             required=["confirmed", "reason", "summary"],
-            handler=_answer("It is being booked. Say nothing until you are told how that went."),
+            handler=answering("It is being booked. Say nothing until you are told how that went."),
         )
     ]
 
@@ -163,7 +174,7 @@ def change_tool(changes: Mapping[str, Change]) -> list[FunctionSchema]:
             description="Go on in another language or in another way. Say nothing before it; you are asked to go on.",
             properties={"to": {"type": "string", "enum": list(changes), "description": f"When to what. {when}"}},
             required=["to"],
-            handler=_answer("It is being changed. You are asked to go on in a moment."),
+            handler=answering("It is being changed. You are asked to go on in a moment."),
         )
     ]
 
@@ -177,33 +188,35 @@ def requested(name: str, arguments: Mapping[str, Any], at: float) -> Event | Non
         case "hand_off":
             return HandoffRequested(
                 at=at,
-                target=_text(arguments, "target", LONGEST_REASON),
-                reason=_text(arguments, "reason", LONGEST_REASON),
-                summary=_text(arguments, "summary", LONGEST_SUMMARY),
-                wants=tuple(filter(None, (_text(arguments, key, 40) for key in ("language", "skill")))),
+                target=text_of(arguments, "target", LONGEST_REASON),
+                reason=text_of(arguments, "reason", LONGEST_REASON),
+                summary=text_of(arguments, "summary", LONGEST_SUMMARY),
+                wants=tuple(filter(None, (text_of(arguments, key, 40) for key in ("language", "skill")))),
+                introduction=text_of(arguments, "introduction", LONGEST_INTRODUCTION),
             )
         case "take_message":
-            return HandoffRequested(at=at, target=None, reason=_text(arguments, "reason", LONGEST_REASON))
+            return HandoffRequested(at=at, target=None, reason=text_of(arguments, "reason", LONGEST_REASON))
         case "schedule_callback":
             return CallbackAsked(
                 at=at,
-                number=digits(_text(arguments, "number", 40)),
-                target=_text(arguments, "target", LONGEST_REASON),
-                reason=_text(arguments, "reason", LONGEST_REASON),
-                summary=_text(arguments, "summary", LONGEST_SUMMARY),
-                day=_text(arguments, "day", 20),
-                clock=_text(arguments, "time", 20),
+                number=digits(text_of(arguments, "number", 40)),
+                target=text_of(arguments, "target", LONGEST_REASON),
+                reason=text_of(arguments, "reason", LONGEST_REASON),
+                summary=text_of(arguments, "summary", LONGEST_SUMMARY),
+                day=text_of(arguments, "day", 20),
+                clock=text_of(arguments, "time", 20),
                 confirmed=arguments.get("confirmed") is True,
             )
         case "end_call":
             return FarewellRequested(at=at)
         case "change":
-            return ChangeAsked(at=at, change=_text(arguments, "to", LONGEST_REASON))
+            return ChangeAsked(at=at, change=text_of(arguments, "to", LONGEST_REASON))
         case _:
             return None
 
 
-def _text(arguments: Mapping[str, Any], key: str, limit: int) -> str:
+def text_of(arguments: Mapping[str, Any], key: str, limit: int) -> str:
+    """A text among the arguments, of limited length; empty where it is none."""
     value = arguments.get(key)
     return value[:limit] if isinstance(value, str) else ""
 
@@ -212,7 +225,7 @@ def _answer_hand_off(policy: Policy) -> Any:
     async def handler(params: FunctionCallParams) -> None:
         asked = params.arguments.get("target") if isinstance(params.arguments, Mapping) else None
         target = policy.targets.get(asked) if isinstance(asked, str) else None
-        stays = (target or policy.targets[policy.default]).mode is Mode.ATTENDED
+        stays = (target or policy.targets[policy.default]).mode.bot_stays
         words = (
             "Somebody is being called. The caller stays with you: go on helping, do not say goodbye, and do not call "
             "this again. You will be told how it goes."
@@ -224,7 +237,9 @@ def _answer_hand_off(policy: Policy) -> Any:
     return handler
 
 
-def _answer(words: str) -> Any:
+def answering(words: str) -> Any:
+    """A handler that tells the model this, at once and without making it speak again."""
+
     async def handler(params: FunctionCallParams) -> None:
         properties = FunctionCallResultProperties(run_llm=False)
         await params.result_callback({"status": words}, properties=properties)

@@ -15,7 +15,6 @@ from bot.call import (
     Message,
     Outcome,
     Phase,
-    Rung,
     change_attempt,
     close_attempt,
     end_call,
@@ -55,6 +54,7 @@ from bot.events import (
     RedirectAccepted,
     RedirectFailed,
 )
+from bot.falls import Rung
 from bot.queue_rules import is_queue
 from bot.routing import Fallback, Mode, Policy, Stop, after_nobody, failsafe_seconds, resolve, route
 from bot.sent_back import after_conference
@@ -86,7 +86,16 @@ def agree(call: Call, event: HandoffRequested, policy: Policy) -> Call:
     target = event.target
     if target is not None:
         target = resolve(policy, target).key if len(call.handoffs) < policy.max_hops else None
-    handoff = Handoff(target, event.reason, event.summary, event.by, event.at, wants=event.wants, found=event.found)
+    handoff = Handoff(
+        target,
+        event.reason,
+        event.summary,
+        event.by,
+        event.at,
+        wants=event.wants,
+        found=event.found,
+        introduction=event.introduction,
+    )
     return replace(call, handoffs=(*call.handoffs, handoff), tried=0)
 
 

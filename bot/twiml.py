@@ -220,7 +220,7 @@ def _meet(n: int, call: Call, policy: Policy, at: Addresses) -> str:
     """The caller's way into the conference. When either of the two leaves, it is over."""
     response = VoiceResponse()
     dial = Dial(action=at.callback("dialed", n), time_limit=policy.dial_seconds)
-    _conference(dial, n, call, at)
+    _conference(dial, n, call, policy, at)
     response.append(dial)
     return str(response)
 
@@ -232,7 +232,8 @@ def _hold(n: int, held: int, at: Addresses) -> str:
     return str(response)
 
 
-def _conference(dial: Dial, n: int, call: Call, at: Addresses) -> None:
+def _conference(dial: Dial, n: int, call: Call, policy: Policy, at: Addresses) -> None:
+    introduces = resolve(policy, call.attempts[n - 1].target).mode is Mode.INTRODUCE
     # The account's conferences share their names: the CallSid is nobody else's. The callback of whoever comes first
     # counts for both, so it is the same.
     dial.conference(
@@ -242,7 +243,7 @@ def _conference(dial: Dial, n: int, call: Call, at: Addresses) -> None:
         wait_url="",
         beep="false",
         status_callback=at.person("conference", n, call.sid),
-        status_callback_event="start end",
+        status_callback_event="start end announcement" if introduces else "start end",
     )
 
 
@@ -322,6 +323,31 @@ def wait_for_key(action: str) -> str:
     return str(response)
 
 
+def consult(n: int, call_sid: str, token: str, at: Addresses) -> str:
+    """For a person who has picked up: they talk with the bot over a stream of their own.
+
+    When it ends from our side, or does not come, Twilio goes on with the next verb (Twilio: TwiML `<Connect>`) and asks
+    what they have decided.
+
+    Args:
+        n: The attempt.
+        call_sid: The caller's CallSid.
+        token: Opens this stream once.
+        at: Our own addresses.
+    """
+    response = VoiceResponse()
+    stream = Stream(url=at.media)
+    stream.parameter(name="consultation", value=token)
+    stream.parameter(name="call", value=call_sid)
+    if 0 < len(at.state) <= PARAMETER_LIMIT:
+        stream.parameter(name="state", value=at.state)
+    connect = Connect()
+    connect.append(stream)
+    response.append(connect)
+    response.redirect(at.person("consulted", n, call_sid), method="POST")
+    return str(response)
+
+
 def connect_person() -> str:
     """The answer to the key that takes the call: the whisper ends, and Twilio connects the two."""
     return str(VoiceResponse())
@@ -352,7 +378,7 @@ def _wait(response: VoiceResponse, n: int, call: Call, policy: Policy, at: Addre
     # A star leads out of the conference and to the action (Twilio: TwiML `<Dial hangupOnStar>`); so does its end.
     star = {"hangup_on_star": True, "action": at.person("left", n, call.sid)} if policy.back_key else {}
     dial = Dial(time_limit=policy.dial_seconds, **star)
-    _conference(dial, n, call, at)
+    _conference(dial, n, call, policy, at)
     response.append(dial)
     response.hangup()
 
@@ -363,6 +389,13 @@ def second_key(n: int, call_sid: str, at: Addresses) -> str:
     response = VoiceResponse()
     response.append(Gather(num_digits=1, timeout=2, finish_on_key="", action=action))
     response.redirect(action, method="POST")
+    return str(response)
+
+
+def introduction(text: str, language: str) -> str:
+    """What the caller and the person hear together, while they hear each other (Twilio: `AnnounceUrl`)."""
+    response = VoiceResponse()
+    response.say(speakable(text), language=LANGUAGES[language].voice)
     return str(response)
 
 

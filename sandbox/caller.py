@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from sandbox.codec import Pcm
 from sandbox.hum import Hum
 from sandbox.leg import ChildLeg, Direction, HungUp, Leg
-from sandbox.people import People, Person, behaviour
+from sandbox.people import REACTION_SECONDS, People, Person, behaviour
 from sandbox.scene import Journal, Match, Note
 from sandbox.sound import Span
 from sandbox.stream import MediaStream
@@ -62,6 +62,8 @@ class CallerLeg(Leg):
         self._open_covers: dict[object, float] = {}
         self.life: asyncio.Task[None] | None = None
         self.people = people
+        self.person_hum: Hum | None = None
+        """What lies under all that a person sends who is called on behalf of this one, where they have a script."""
 
     def __repr__(self) -> str:
         return f"<call {self.sid} from {self.from_}: {self.status}>"
@@ -191,7 +193,7 @@ class PersonLeg(CallerLeg):
             direction="outbound-api",
             account_sid=account_sid,
             journal=journal,
-            hum=None,
+            hum=None if for_ is None else for_.person_hum,
             people=people,
         )
         self.status = "queued"
@@ -206,3 +208,17 @@ class PersonLeg(CallerLeg):
     def number(self) -> str:
         """Whose phone it is, without what a SIP address carries."""
         return self.to.partition("?")[0]
+
+    @property
+    def presses_by_habit(self) -> bool:
+        """Whether whoever is called for a caller does in a media stream what they do when they are asked for keys."""
+        return self.behalf_of is not None and self.hum is None and self.holder is not None
+
+    async def press_by_habit(self) -> None:
+        """Press those keys, or hang up."""
+        holder = self.holder
+        await asyncio.sleep(REACTION_SECONDS)
+        if holder is not None and holder.behaviour == "hang_up":
+            await self.hang_up()
+        for digit in holder.keys if holder is not None else "":
+            await self.press(digit)

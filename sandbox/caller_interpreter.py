@@ -6,7 +6,7 @@ import time
 import xml.etree.ElementTree as ET
 
 from sandbox.account import Account, Recording
-from sandbox.caller import CallerLeg
+from sandbox.caller import CallerLeg, PersonLeg
 from sandbox.codec import RATE, Pcm
 from sandbox.dial import Dial
 from sandbox.documents import Document, DocumentRefused, flag, number
@@ -90,11 +90,16 @@ class CallerInterpreter(Interpreter):
         """Run a stream to its end. Returns what was wrong with that."""
         fields = {"StreamSid": stream.sid}
         self.leg.stream = stream
+        pressing: asyncio.Task[None] | None = None
         try:
             await self.leg.unless_interrupted(stream.open())
             self._tell(noun, "stream-started", fields)
+            if isinstance(self.leg, PersonLeg) and self.leg.presses_by_habit:
+                pressing = asyncio.create_task(self.leg.press_by_habit())
             end = await self.leg.unless_interrupted(stream.closed())
         finally:
+            if pressing is not None:
+                pressing.cancel()
             self.leg.stream = None
             if stream.is_open:
                 self._tell(noun, "stream-stopped", fields)

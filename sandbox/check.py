@@ -125,6 +125,11 @@ def _as_told(played: Played) -> list[str]:
         ("attempts", told, [(a.number, a.outcome) for a in then.attempts]),
         ("redirects", len(played.redirects), then.redirects),
         ("hang-ups", len(played.hang_ups), then.hang_ups),
+        (
+            "announced",
+            [(n.data["text"], len(n.data["legs"])) for n in played.of("network", "announces")],
+            [(text, 2) for text in then.announced],
+        ),
     ]
     if not played.by_requests:
         pairs.append(("model sessions", len(played.sessions), then.sessions))

@@ -45,6 +45,7 @@ class Conference:
         """
         self.name = name
         self.sid = new_sid("CF")
+        self.created_at = datetime.now(UTC)
         self.over = asyncio.Event()
         self.started = False
         self._notify = notify
@@ -78,7 +79,7 @@ class Conference:
         me = _Participant(leg, flag(noun, "startConferenceOnEnter", default=True), flag(noun, "endConferenceOnExit"))
         self._inside.append(me)
         leg.journal.note("network", "joins", leg.scene_sid, name=self.name, leg=leg.sid)
-        self._tell(leg, "participant-join", CallSid=leg.sid)
+        self.tell(leg, "participant-join", CallSid=leg.sid)
         self._perhaps_start(leg)
         talking = asyncio.create_task(self._listen(me))
         try:
@@ -110,7 +111,7 @@ class Conference:
         """Two are enough, if one of them may start it."""
         if not self.started and len(self._inside) > 1 and any(each.starts for each in self._inside):
             self.started = True
-            self._tell(leg, "conference-start", CallSid=leg.sid)
+            self.tell(leg, "conference-start", CallSid=leg.sid)
         if self.started:
             for each in self._inside:
                 each.met.set()
@@ -119,12 +120,12 @@ class Conference:
         self._inside.remove(me)
         leg = me.leg
         leg.journal.note("network", "leaves", leg.scene_sid, name=self.name, leg=leg.sid)
-        self._tell(leg, "participant-leave", CallSid=leg.sid)
+        self.tell(leg, "participant-leave", CallSid=leg.sid)
         if self.over.is_set() or (self._inside and not me.ends):
             return
         self.over.set()
         reason = "participant-with-end-conference-on-exit-left" if me.ends else "last-participant-left"
-        self._tell(leg, "conference-end", CallSidEndingConference=leg.sid, ReasonConferenceEnded=reason)
+        self.tell(leg, "conference-end", CallSidEndingConference=leg.sid, ReasonConferenceEnded=reason)
 
     async def _listen(self, me: _Participant) -> None:
         """What a leg hears: silence until it has met somebody, then them."""
@@ -158,11 +159,19 @@ class Conference:
             person.journal.note("person", "hangs up", person.scene_sid, number=person.number, leg=person.sid)
             person.background(person.hang_up())
 
-    def _tell(self, leg: CallerLeg, event: str, **more: Any) -> None:
+    def tell(self, leg: CallerLeg, event: str, **more: Any) -> None:
+        """Tell the callback of an event, if it is wanted.
+
+        Args:
+            leg: By whose leg it has come.
+            event: As Twilio names it, e.g. `participant-join`.
+            **more: Fields of it.
+        """
         if self._callback is None:
             return
         url, method, events = self._callback
-        if event.removeprefix("conference-").removeprefix("participant-") not in events:
+        what, how = event.split("-", 1)
+        if (what if what == "announcement" else how) not in events:
             return
         form = {
             "AccountSid": leg.account_sid,
@@ -191,6 +200,8 @@ class Conferences:
         """There are none yet."""
         self._notify = notify
         self._by_name: dict[str, Conference] = {}
+        self.by_sid: dict[str, Conference] = {}
+        """Every conference there was."""
 
     def named(self, noun: ET.Element) -> Conference:
         """The conference that a `<Conference>` names: the one that goes on, or a new one.
@@ -204,4 +215,5 @@ class Conferences:
         conference = self._by_name.get(name)
         if conference is None or conference.over.is_set():
             conference = self._by_name[name] = Conference(name, self._notify)
+            self.by_sid[conference.sid] = conference
         return conference

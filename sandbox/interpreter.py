@@ -27,7 +27,7 @@ from sandbox.webhooks import Unroutable, WebhookFailed
 APPLICATION_ERROR = "We are sorry, an application error has occurred. Goodbye."
 """What Twilio says when a document cannot be had, before it hangs up (Twilio: error 11200)."""
 
-_PLAYED = tone(600, seconds=1.0)
+FILE = tone(600, seconds=1.0)
 """What stands for a file that is played."""
 
 
@@ -175,7 +175,7 @@ class Interpreter:
         try:
             answer = await self.leg.unless_interrupted(self.account.webhooks.fetch(url))
         except Unroutable:
-            return _PLAYED
+            return FILE
         if not answer.content_type.startswith("audio/"):
             raise DocumentRefused(12300, f"content type {answer.content_type!r} is not audio")
         try:

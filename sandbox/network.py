@@ -110,6 +110,11 @@ class Network:
         return self._account.recordings
 
     @property
+    def conferences(self) -> list[str]:
+        """The SID of every conference that there was, in order."""
+        return list(self._account.conferences.by_sid)
+
+    @property
     def messages(self) -> list[TextMessage]:
         """Every text message that our server has sent, in order."""
         return self._rest.messages.sent

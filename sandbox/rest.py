@@ -21,6 +21,7 @@ from sandbox.account import Account
 from sandbox.codec import write_wav
 from sandbox.leg import ChildLeg, Fetch, HungUp, Inline, Leg, Redirected, Source
 from sandbox.rest_answers import Refusal, page
+from sandbox.rest_conferences import ConferencesResource
 from sandbox.rest_messages import MessagesResource
 from sandbox.rest_numbers import NumbersResource
 from sandbox.rest_queues import QueuesResource
@@ -105,6 +106,7 @@ class Rest:
         app = web.Application()
         calls = f"{account.path}/Calls"
         numbers, queues = NumbersResource(account), QueuesResource(account)
+        conferences = ConferencesResource(account)
         self.messages = MessagesResource(account)
         app.add_routes(
             [
@@ -112,6 +114,8 @@ class Rest:
                 web.get(f"{calls}.json", self._answer("list", self._list)),
                 web.post(f"{calls}/{{sid}}.json", self._answer("update", self._update)),
                 web.get(f"{calls}/{{sid}}.json", self._answer("fetch", self._fetch)),
+                web.get(f"{account.path}/Conferences/{{sid}}.json", self._answer("fetch", conferences.fetch)),
+                web.post(f"{account.path}/Conferences/{{sid}}.json", self._answer("announce", conferences.update)),
                 web.post(f"{account.path}/Messages.json", self._answer("text", self.messages.create)),
                 web.get(f"{account.path}/IncomingPhoneNumbers.json", self._answer("list numbers", numbers.list)),
                 web.post(

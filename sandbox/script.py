@@ -23,13 +23,27 @@ RAW = {"binary": bytes(range(256)), "1 MB": '{"event": "media", "media": {"paylo
 class Script:
     """Both voices of one story. It is the `Brain` of the call's model sessions."""
 
-    def __init__(self, story: Story, journal: Journal, take: Callable[[str], Awaitable[object]] | None = None) -> None:
-        """Open the script at its first step. `take`: somebody calls in to take a caller out of the queue."""
+    def __init__(
+        self,
+        story: Story,
+        journal: Journal,
+        steps: list[Step] | None = None,
+        take: Callable[[str], Awaitable[object]] | None = None,
+    ) -> None:
+        """Open the script at its first step.
+
+        Args:
+            story: The story.
+            journal: Where its call is noted.
+            steps: Those that count, where they are not its `script`.
+            take: Somebody calls in to take a caller out of the queue.
+        """
         self._take = take
         self.call_sid: str | None = None
-        self._story = story
+        self._title = story.title
+        self._steps = story.script if steps is None else steps
         self._journal = journal
-        self._replies = [step.bot for step in story.script if step.bot is not None]
+        self._replies = [step.bot for step in self._steps if step.bot is not None]
         self._given = 0
         """How many replies the model has asked for."""
 
@@ -69,7 +83,7 @@ class Script:
             await asyncio.wait_for(ended, PATIENCE_SECONDS)
         except TimeoutError as error:
             notes = [f"{note.at:.2f} {note.lane} {note.what} {note.data}" for note in self._journal.of(call.sid)]
-            raise TimeoutError("\n".join([f"{self._story.title}: the call does not go on", *notes])) from error
+            raise TimeoutError("\n".join([f"{self._title}: the call does not go on", *notes])) from error
         finally:
             for task in (acting, ended):
                 task.cancel()
@@ -79,7 +93,7 @@ class Script:
     async def act(self, call: CallerLeg) -> None:
         """Do what the caller does, step by step."""
         replies = 0
-        for step in self._story.script:
+        for step in self._steps:
             if step.bot is not None:
                 replies += 1
                 continue

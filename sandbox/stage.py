@@ -17,8 +17,8 @@ from sandbox.model import RealtimeModel
 from sandbox.network import Line, Network
 from sandbox.openai_http import OpenAIHttp
 from sandbox.people import People, behaviour
-from sandbox.scene import Journal
-from sandbox.script import Script
+from sandbox.scene import Journal, Note
+from sandbox.script import PATIENCE_SECONDS, Script
 from sandbox.session import Timing
 from sandbox.story import Story
 
@@ -117,14 +117,18 @@ class Stage:
         """
         hum = hum_for(next(self._lines))
         asked_before = len(self.openai.requests)
-        script = Script(story, self.journal, lambda number: self.take(number, story.people))
+        script = Script(story, self.journal, take=lambda number: self.take(number, story.people))
         self.model.lines[hum] = script
         call = await self._begin(story, hum)
         script.call_sid = call.sid
+        consulting = asyncio.create_task(self._consult(story, call)) if story.consult else None
         begun(call)
         try:
             await script.perform(call)
         finally:
+            if consulting is not None:
+                consulting.cancel()
+                await asyncio.gather(consulting, return_exceptions=True)
             await call.hang_up()
             await call.settle()
             del self.model.lines[hum]
@@ -144,6 +148,23 @@ class Stage:
         leg = await self.network.call(number, TAKERS_NUMBER, people=people)
         leg.holder = behaviour(people, number, 0)
         return leg
+
+    async def _consult(self, story: Story, call: CallerLeg) -> None:
+        """Play what is said on the stream of a person who is called for this caller."""
+        script = Script(story, self.journal, story.consult)
+        call.person_hum = hum = self.line(script)
+        try:
+
+            def theirs(note: Note) -> bool:
+                return note.what == "stream started" and any(note.call_sid == leg.sid for leg in call.called)
+
+            started = await self.journal.until(theirs, timeout=PATIENCE_SECONDS)
+            leg = next(leg for leg in call.called if leg.sid == started.call_sid)
+            script.call_sid = leg.sid
+            await script.act(leg)
+            await call.ended()
+        finally:
+            del self.model.lines[hum]
 
     async def _begin(self, story: Story, hum: Hum) -> CallerLeg:
         if not story.outbound:

@@ -84,6 +84,9 @@ class Then(_Strict):
     tools: list[str] = []
     """Functions whose results the model got, in order."""
 
+    announced: list[str] = []
+    """What the caller and the person heard when they were together, each once."""
+
     says: list[str] = []
     """Lines that the bot must have said, by the record's transcript."""
 
@@ -111,6 +114,10 @@ class Story(_Strict):
     """The bot calls. How the callee takes the phone stands among the people; then they do what a caller does."""
 
     script: list[Step]
+    consult: list[Step] = []
+    """What is said on the stream of a person who talks with the bot before they take the call: as in `script`, and the
+    person in the caller's place."""
+
     people: dict[str, list[Person]] = {}
     """By number: how the person behaves, attempt by attempt; the last behaviour stays."""
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bot import effects as ef, events as ev, queue_events as qe
+from bot import effects as ef, events as ev, person_events as pe, queue_events as qe
 from bot.call import Call, Phase
 from bot.callback_rules import CallbackRules
 from bot.effects import Effect
@@ -236,9 +236,12 @@ def samples(at: float = 2000.0) -> dict[str, Event]:
         "person's phone rings": ev.PersonRinging(at=at, attempt=1),
         "person answers": ev.PersonAnswered(at=at, attempt=1),
         "person accepts": ev.PersonAccepted(at=at, attempt=1),
+        "consultation begins": pe.ConsultationStarted(at=at, attempt=1),
+        "consultation ends": pe.ConsultationEnded(at=at, attempt=1),
         "person declines": ev.PersonDeclined(at=at, attempt=1),
         "person's leg ends": ev.PersonLegEnded(at=at, attempt=1),
         "together": ev.Bridged(at=at, attempt=1),
+        "introduced": pe.IntroductionEnded(at=at, attempt=1, said=True),
         "person sends back": ev.PersonSentBack(at=at, attempt=1),
         "person steps in": ev.PersonSteppedIn(at=at, attempt=1),
         "caller waits": qe.CallerWaits(at=at, attempt=1, position=2, seconds=30),

@@ -35,6 +35,9 @@ class ScriptedTelephony:
     async def text(self, order: NewText) -> None:
         self._give("text", order.to)
 
+    async def announce(self, conference_sid: str, url: str) -> None:
+        self._give("announce", url)
+
     async def status(self, call_sid: str) -> str:
         return self.statuses.pop(0) if self.statuses else "in-progress"
 

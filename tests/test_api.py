@@ -48,6 +48,11 @@ NOT_TOLD = {
     "ended_by": None,
     "short": False,
     "sent_back": False,
+    "introduced": None,
+    "why": "",
+    "message": "",
+    "consulted_at": None,
+    "consulted_until": None,
 }
 ATTEMPTS = [
     {
@@ -167,6 +172,7 @@ async def test_a_call_is_told_whole(ledger: Ledger, local: httpx2.AsyncClient):
                 "withdrawn": False,
                 "closed": False,
                 "wants": [],
+                "introduction": "",
             }
         ],
         "attempts": ATTEMPTS,

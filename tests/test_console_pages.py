@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 import pytest
 from calls import CALLER, POLICY, SID, US, call_in
 
-from bot.call import Attempt, By, Call, End, Fall, Handoff, Outcome, Phase, Rung
+from bot.call import Attempt, By, Call, End, Handoff, Outcome, Phase
+from bot.falls import Fall, Rung
 from bot.record import Entry, Line, Record, Stored
 from web.console.access import Role
 from web.console.board import Card

@@ -6,7 +6,8 @@ import pytest
 from calls import POLICY, Story
 
 from bot import effects as ef, events as ev
-from bot.call import By, End, Outcome, Phase, Rung
+from bot.call import By, End, Outcome, Phase
+from bot.falls import Rung
 from bot.law import standing_document
 from bot.lost_model import RENEWALS
 from bot.routing import BargeIn, Fallback

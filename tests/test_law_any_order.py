@@ -5,7 +5,7 @@ from dataclasses import replace
 from calls import CALLER, POLICY, RESCUED, SID, US, leg
 from hypothesis import given, settings, strategies as st
 
-from bot import effects as ef, events as ev, queue_events as qe
+from bot import effects as ef, events as ev, person_events as pe, queue_events as qe
 from bot.call import BOT_PHASES, Call, Outcome, Phase, latest_open, waiting_person
 from bot.effects import Effect
 from bot.events import Event, ImpossibleEvent
@@ -28,7 +28,9 @@ def event(kind: type[Event], **facts: st.SearchStrategy[object]) -> st.SearchStr
     return st.builds(kind, at=st.just(0.0), **facts)
 
 
-policies = st.sampled_from([POLICY, RESCUED])
+TALKED_WITH = {"doctor": Mode.INTRODUCE, "crew": Mode.CONSULT}
+TARGETS = {key: replace(target, mode=TALKED_WITH.get(key, target.mode)) for key, target in POLICY.targets.items()}
+policies = st.sampled_from([POLICY, RESCUED, replace(POLICY, targets=TARGETS)])
 
 events = st.one_of(
     event(ev.CalleeAnswered, machine=flags),
@@ -52,10 +54,13 @@ events = st.one_of(
     event(ev.PersonCalled, attempt=numbers, leg_sid=st.sampled_from([leg(1), leg(2)])),
     event(ev.PersonNotCalled, attempt=numbers, failure=st.sampled_from(ev.Failure)),
     event(ev.PersonRinging, attempt=numbers, leg_sid=st.sampled_from(["", leg(1)])),
-    event(ev.Bridged, attempt=numbers),
+    event(ev.Bridged, attempt=numbers, conference=st.sampled_from(["", f"CF{1:032x}"])),
+    event(pe.IntroductionEnded, attempt=numbers, said=flags),
+    event(pe.ConsultationStarted, attempt=numbers),
+    event(pe.ConsultationEnded, attempt=numbers),
     event(ev.PersonAnswered, attempt=numbers, machine=flags, leg_sid=st.sampled_from(["", leg(2)])),
     event(ev.PersonAccepted, attempt=numbers),
-    event(ev.PersonDeclined, attempt=numbers),
+    event(ev.PersonDeclined, attempt=numbers, message=st.sampled_from(["", "Call tomorrow."])),
     event(ev.PersonLegEnded, attempt=numbers, status=statuses),
     event(ev.DialEnded, attempt=numbers, status=statuses, bridged=flags, caller_gone=flags),
     event(qe.CallerWaits, attempt=numbers, position=numbers, seconds=numbers),
@@ -94,6 +99,7 @@ def lives(
 def test_whatever_happens_the_laws_hold(happenings: list[Event], policy: Policy, ours: bool):
     dialled: list[int] = []
     called: list[int] = []
+    introduced: list[int] = []
     for before, _, after, effects in lives(happenings, policy, ours=ours):
         documents = [e for e in effects if isinstance(e, ef.Document)]
         assert len(documents) <= 1
@@ -117,6 +123,10 @@ def test_whatever_happens_the_laws_hold(happenings: list[Event], policy: Policy,
         # Nobody is called twice for one attempt; nobody rings on for whom nobody waits.
         called += [e.attempt for e in effects if isinstance(e, ef.CallPerson)]
         assert len(called) == len(set(called))
+        # Two are introduced to each other once, and only when they are together.
+        introduced += [e.attempt for e in effects if isinstance(e, ef.Introduce)]
+        assert len(introduced) == len(set(introduced))
+        assert all(after.attempts[n - 1].bridged_at is not None for n in introduced)
         for n, attempt in enumerate(after.attempts, 1):
             if attempt.attended and attempt.outcome is None:
                 assert after.phase is Phase.SEEKING or n == waiting_person(after)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import pytest
 from calls import POLICY, Story
 
-from bot import effects as ef, events as ev
+from bot import effects as ef, events as ev, person_events as pe
 from bot.call import End, Outcome, Phase
 from bot.effects import Effect
 from bot.law import standing_document
@@ -18,13 +18,15 @@ from bot.routing import Endpoint, Mode, Target
 
 Fact = Callable[[Story, int], object]
 
+CONFERENCE = f"CF{1:032x}"
+
 PEOPLE = (Endpoint("+442079460104", 20), Endpoint("+442079460105", 20))
 SAME = replace(
     POLICY, targets={**POLICY.targets, **{mode.value: Target(mode.value, "", PEOPLE, mode=mode) for mode in Mode}}
 )
 """The same two people in every mode."""
 
-ASKED = (Mode.SCREENED, Mode.ATTENDED)
+ASKED = tuple(mode for mode in Mode if mode is not Mode.DIAL)
 """The modes in which nobody has the caller who was not asked."""
 
 
@@ -50,6 +52,11 @@ def machine(s: Story, n: int) -> Story:
     return s.happens(ev.PersonAnswered, attempt=n, machine=True)
 
 
+def talks(s: Story, n: int) -> Story:
+    """With the bot, before they decide."""
+    return s.happens(pe.ConsultationStarted, attempt=n)
+
+
 def accepts(s: Story, n: int) -> Story:
     return s.happens(ev.PersonAccepted, attempt=n)
 
@@ -67,7 +74,11 @@ def moved(s: Story, n: int) -> Story:
 
 
 def together(s: Story, n: int) -> Story:
-    return s.happens(ev.Bridged, attempt=n)
+    return s.happens(ev.Bridged, attempt=n, conference=CONFERENCE)
+
+
+def introduced(s: Story, n: int) -> Story:
+    return s.happens(pe.IntroductionEnded, attempt=n, said=True)
 
 
 def leg(status: str) -> Fact:
@@ -193,6 +204,14 @@ BEHAVIOURS = {
     ),
 }
 
+for behaviour in BEHAVIOURS.values():
+    if Mode.ATTENDED in behaviour.facts:
+        facts = behaviour.facts[Mode.ATTENDED]
+        met = facts.index(together) + 1 if together in facts else len(facts)
+        picked = facts.index(picks_up) + 1 if facts[:2] == (rings, picks_up) else 0
+        behaviour.facts[Mode.CONSULT] = (*facts[:picked], *([talks] if picked else []), *facts[picked:])
+        behaviour.facts[Mode.INTRODUCE] = (*facts[:met], *([introduced] if behaviour.takes else []), *facts[met:])
+
 TABLE = [(mode, name) for name, behaviour in BEHAVIOURS.items() for mode in behaviour.facts]
 IN_VAIN = [(mode, name) for mode, name in TABLE if not BEHAVIOURS[name].takes]
 
@@ -200,7 +219,7 @@ IN_VAIN = [(mode, name) for mode, name in TABLE if not BEHAVIOURS[name].takes]
 def begun(mode: Mode) -> Story:
     """The hand-off is agreed, and the first person is about to be rung."""
     story = Story(SAME).leaving(mode.value)
-    if mode is Mode.ATTENDED:
+    if mode.bot_stays:
         return story.happens(ev.PersonCalled, attempt=1, leg_sid=f"CA{1:032x}")
     return heard_and_moved(story)
 
@@ -254,13 +273,13 @@ def test_a_caller_who_stays_is_with_the_bot_when_nobody_took_the_call(mode: Mode
     story = begun(mode)
     for _ in told(story, mode, name, 1):
         pass
-    if mode is Mode.ATTENDED:
+    if mode.bot_stays:
         story.happens(ev.PersonCalled, attempt=2, leg_sid=f"CA{2:032x}")
     for _ in told(story, mode, name, 2):
         pass
     assert {attempt.outcome for attempt in story.call.attempts} == {BEHAVIOURS[name].outcome}
     assert len(story.call.attempts) == 2, "and nobody is rung twice for one request"
-    bot = Phase.BOT if mode is Mode.ATTENDED else Phase.CONNECTING
+    bot = Phase.BOT if mode.bot_stays else Phase.CONNECTING
     assert (story.call.phase, story.call.nobody) == (bot, 1)
     assert not any(isinstance(effect, ef.HangUp) for effect in story.all_effects)
 
@@ -290,7 +309,7 @@ def test_nobody_is_rung_for_a_caller_who_leaves_after_any_of_it(mode: Mode, name
 @pytest.mark.parametrize("mode", Mode)
 def test_nobody_is_rung_for_a_caller_who_leaves_during_the_goodbye(mode: Mode):
     story = Story(SAME).leaving(mode.value)
-    if mode is Mode.ATTENDED:
+    if mode.bot_stays:
         story.called(1).accepts(1)
     leaves(story, 1).happens(ev.GoodbyeHeard, handoff=1)
     assert story.documents == []

@@ -23,11 +23,18 @@ from sandbox.story import Act, Step, Story, Then
 SIGN = RequestValidator(AUTH_TOKEN).compute_signature
 GONE = LANGUAGES["en"].gone
 
-FIRST = {"front_desk": "+12025550143", "billing": "+12025550199", "manager": "+12025550155", "crew": "+12025550161"}
+FIRST = {
+    "front_desk": "+12025550143",
+    "billing": "+12025550199",
+    "manager": "+12025550155",
+    "crew": "+12025550161",
+    "advisor": "+12025550181",
+    "expert": "+12025550191",
+}
 """Who is rung first of each target of the sandbox. `front_desk` is dialled, `billing` screened, the others attended."""
 
 LEAVES = list(itertools.product(FIRST, ["rings", "answers"]))
-KEYS = list(itertools.product(["billing", "manager", "crew"], ["9", ""]))
+KEYS = list(itertools.product(["billing", "manager", "crew", "advisor"], ["9", ""]))
 
 
 def wants(target: str, *then: Step, people: dict[str, Person]) -> Story:
@@ -50,7 +57,8 @@ def leaves_when(target: str, moment: str) -> Story:
 def presses(target: str, keys: str) -> Story:
     """The first person presses this, or hangs up without a key; the caller leaves a little later."""
     person = Person("answer" if keys else "hang_up", after=0.3, digits=keys)
-    people = {"+12025550156": Person("busy"), "+12025550162": Person("no_answer"), FIRST[target]: person}
+    people = {"+12025550156": Person("busy"), "+12025550182": Person("busy"), "+12025550162": Person("no_answer")}
+    people[FIRST[target]] = person
     return wants(target, Step(hang_up=True, when="leg ended", after=1.0), people=people)
 
 
@@ -121,7 +129,7 @@ def test_two_who_press_the_key_at_once_are_one_person_for_the_caller(played: dic
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("target", ["billing", "manager"])
+@pytest.mark.parametrize("target", ["billing", "manager", "advisor", "expert"])
 @pytest.mark.parametrize(("what", "digits"), [("picks up", {}), ("takes the call", {"Digits": "1"})])
 async def test_who_is_late_for_a_caller_who_has_gone_is_told_so(
     stage: Stage, played: dict[str, Played], target: str, what: str, digits: dict[str, str]

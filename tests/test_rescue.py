@@ -5,8 +5,9 @@ from calls import CALLER, POLICY, RESCUED, SID, US, Story
 from hypothesis import given, strategies as st
 
 from bot import effects as ef, events as ev
-from bot.call import By, Call, End, Outcome, Phase, Rung
+from bot.call import By, Call, End, Outcome, Phase
 from bot.carried import Carried
+from bot.falls import Rung
 from bot.law import standing_document, step
 from bot.tokens import Seal
 

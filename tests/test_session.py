@@ -10,7 +10,7 @@ import pytest
 from calls import CALLER, POLICY, SID, US
 from fakes import Orders, ScriptedTelephony
 
-from bot import attended, events as ev
+from bot import attended, events as ev, person_events as pe
 from bot.addresses import Addresses
 from bot.admission import Admission, Limits
 from bot.call import End, Outcome, Phase
@@ -386,6 +386,33 @@ async def test_a_key_that_another_process_is_told_of_has_the_caller_told_here(le
     await other.close()
 
 
+async def test_what_a_person_decided_in_another_process_is_known_here_when_twilio_asks(ledger, telephony):
+    one, other = switchboard(ledger, telephony), switchboard(ledger, telephony)
+    session, orders = await seeking(one)
+    twin = await other.find(SID)
+    assert twin is not None
+    await twin.apply(pe.ConsultationStarted(at=twin.now(), attempt=1))
+    await twin.apply(fact(ev.PersonAccepted, attempt=1))
+    await session.apply(pe.ConsultationEnded(at=session.now(), attempt=1))
+    [attempt] = session.call.attempts
+    assert None not in (attempt.consulted_at, attempt.accepted_at, attempt.consulted_until)
+    await until(lambda: "goodbye 1" in orders.told)
+    await one.close()
+    await other.close()
+
+
+async def test_a_message_that_was_left_with_another_process_is_told_here(ledger, telephony):
+    one, other = switchboard(ledger, telephony), switchboard(ledger, telephony)
+    _, orders = await seeking(one)
+    twin = await other.find(SID)
+    assert twin is not None
+    await twin.apply(fact(ev.PersonDeclined, attempt=1, message="Call tomorrow."))
+    await until(lambda: orders.told)
+    assert orders.told == ["listen"]
+    await one.close()
+    await other.close()
+
+
 async def test_a_bot_whose_people_all_declined_to_another_process_is_told_here(ledger, telephony):
     one, other = switchboard(ledger, telephony), switchboard(ledger, telephony)
     _, orders = await seeking(one)
@@ -395,7 +422,7 @@ async def test_a_bot_whose_people_all_declined_to_another_process_is_told_here(l
     await until(lambda: len(telephony.calls) == 2)
     await twin.apply(fact(ev.PersonDeclined, attempt=2))
     await until(lambda: orders.told)
-    assert orders.told == ["listen"]
+    assert orders.told == ["note", "listen"]
     await one.close()
     await other.close()
 

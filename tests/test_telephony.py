@@ -198,6 +198,19 @@ async def test_a_hang_up_is_one_post_of_completed(twilio, telephony):
     assert request.form == [("Status", "completed")]
 
 
+async def test_an_announcement_is_one_post_of_its_address_to_the_conference(twilio, telephony):
+    conference = f"CF{5:032x}"
+    await telephony.announce(conference, "https://bot.example/words?attempt=1")
+    (request,) = twilio.received
+    assert (request.method, request.path) == (
+        "POST",
+        f"/2010-04-01/Accounts/{ACCOUNT}/Conferences/{conference}.json",
+    )
+    assert request.form == [("AnnounceUrl", "https://bot.example/words?attempt=1")]
+    with pytest.raises(ValueError, match="ConferenceSid"):
+        await telephony.announce("../Calls", "https://bot.example/words")
+
+
 async def test_the_status_is_read_from_the_call(twilio, telephony):
     assert await telephony.status(CALL) == "in-progress"
     (request,) = twilio.received

@@ -20,7 +20,8 @@ from fastapi.security.http import HTTPAuthorizationCredentials, HTTPBase
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.requests import HTTPConnection
 
-from bot.call import By, Direction, End, Message, Outcome, Phase, Rung
+from bot.call import By, Direction, End, Message, Outcome, Phase
+from bot.falls import Rung
 from bot.ledger import Ledger, LedgerError, Role
 
 READ_SECONDS = 5.0
@@ -53,6 +54,8 @@ class HandoffView(_Facts):
     """Nobody was there at this hour, and nobody was rung."""
     wants: tuple[str, ...]
     """Languages and skills that the person should have."""
+    introduction: str
+    """What both were to be told once they are together, by the model; mode `introduce`."""
 
 
 class AttemptView(_Facts):
@@ -74,8 +77,17 @@ class AttemptView(_Facts):
     """When the person took the call."""
     bridged_at: datetime | None
     """When the caller and the person were together."""
+    why: str
+    """Why the person did not take the call, where they said so."""
+    message: str
+    """What the caller was to be told by a person who did not take the call."""
+    consulted_at: datetime | None
+    """When the person began to talk with the bot about the caller, in mode `consult`."""
+    consulted_until: datetime | None
     ended_by: str | None
     """Who ended the conversation, `caller` or `person`."""
+    introduced: bool | None
+    """Both heard the introduction, in mode `introduce`; null where that is not known."""
     sent_back: bool
     """The person sent the caller back to the bot."""
     short: bool

@@ -1,5 +1,6 @@
 """Twilio's side of the server: its webhooks and its media socket. Nothing unsigned gets further than this file."""
 
+import re
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response, WebSocket
@@ -23,6 +24,7 @@ from bot.events import (
     PersonSteppedIn,
 )
 from bot.line import Line
+from bot.person_events import ConsultationEnded, IntroductionEnded
 from bot.routing import Target, resolve
 from bot.session import Session
 from bot.signatures import Signatures
@@ -42,6 +44,8 @@ TIMES_ASKED = 4
 
 Ordered = Annotated[str, Query(alias="order", pattern="^[0-9a-f]{32}$")]
 """The order that a call of ours came of."""
+
+CONFERENCE_SID = re.compile("CF[0-9a-fA-F]{32}")
 
 
 def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
@@ -197,8 +201,30 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
             target = _target(line, session, tried)
             if session is None or tried is None or tried.outcome is not None:
                 return twiml.caller_is_gone(target.language)
-            action = switchboard.addresses(session.call).person("key", attempt, caller)
-            return twiml.whisper(briefing.for_person(session.call, target), target.language, action)
+            return line.consulting.document(session.call, attempt, leg) or ask_for_key(session, attempt, target)
+
+        return await control(webhook, document)
+
+    def ask_for_key(session: Session, attempt: int, target: Target) -> str:
+        action = switchboard.addresses(session.call).person("key", attempt, session.sid)
+        return twiml.whisper(briefing.for_person(session.call, target), target.language, action)
+
+    @router.post("/person/consulted")
+    async def person_has_consulted(
+        attempt: Attempt, caller: Caller, state: State = "", webhook: Webhook = signed_by_twilio
+    ) -> Response:
+        async def document() -> str:
+            session = await tell(webhook, ConsultationEnded(at=switchboard.now(), attempt=attempt), state, caller)
+            tried = _tried(session, attempt)
+            target = _target(line, session, tried)
+            if tried is not None and tried.declined:
+                return twiml.decline_person()
+            if session is None or tried is None or tried.outcome is not None:
+                return twiml.caller_is_gone(target.language)
+            if tried.accepted_at is None:
+                return ask_for_key(session, attempt, target)
+            policy, at = switchboard.policy_of(session.call.called), switchboard.addresses(session.call)
+            return twiml.await_caller(attempt, session.call, policy, target.language, at)
 
         return await control(webhook, document)
 
@@ -247,9 +273,29 @@ def twilio_routes(line: Line, signatures: Signatures) -> APIRouter:
     async def conference(
         attempt: Attempt, caller: Caller, state: State = "", webhook: Webhook = signed_by_twilio
     ) -> Response:
-        if webhook.form.get("StatusCallbackEvent") == "conference-start":  # two are in it
-            await tell(webhook, Bridged(at=switchboard.now(), attempt=attempt), state, caller)
+        now = switchboard.now()
+        match webhook.form.get("StatusCallbackEvent"):
+            case "conference-start":  # two are in it
+                name = webhook.form.get("ConferenceSid", "")
+                named = name if CONFERENCE_SID.fullmatch(name) else ""
+                await tell(webhook, Bridged(at=now, attempt=attempt, conference=named), state, caller)
+            case "announcement-end" | "announcement-fail" as how:
+                said = how == "announcement-end"
+                await tell(webhook, IntroductionEnded(at=now, attempt=attempt, said=said), state, caller)
+            case _:
+                pass
         return Response(status_code=204)
+
+    @router.post("/person/introduction")
+    async def introduction(
+        attempt: Attempt, caller: Caller, state: State = "", webhook: Webhook = signed_by_twilio
+    ) -> Response:
+        session = await switchboard.find(caller, state)
+        tried = _tried(session, attempt)
+        if session is None or tried is None or not tried.handoff:
+            return Response(status_code=404)  # Twilio tells that the announcement has failed
+        target = _target(line, session, tried)
+        return xml(twiml.introduction(briefing.introduction(session.call, target, attempt), target.language))
 
     @router.post("/person/left")
     async def person_left(

@@ -35,6 +35,7 @@ from bot.law import standing_document
 from bot.local.desk import Act, Tester
 from bot.local.sound import ring_back
 from bot.local.wire import LocalWire, Player
+from bot.person_events import IntroductionEnded
 from bot.queue_events import CallerWaits, QueueLeft, TakenFromQueue, WaitGivenUp
 from bot.routing import Mode, Policy, failsafe_seconds, resolve
 from bot.session import Session
@@ -104,6 +105,15 @@ class LocalTelephone:
         n = int(parse_qs(urlsplit(order.url).query)["attempt"][0])
         self._people[sid] = asyncio.create_task(self._call_person(n, order))
         return sid
+
+    async def announce(self, conference_sid: str, url: str) -> None:
+        """See `Telephony`. The tester reads what both would hear."""
+        n = int(parse_qs(urlsplit(url).query)["attempt"][0])
+        session = self._session
+        if session is not None:
+            target = resolve(self._policy, session.call.attempts[n - 1].target)
+            self._tester.tell(f'Both hear: "{briefing.introduction(session.call, target, n)}"')
+            await _tell(session, IntroductionEnded(at=session.now(), attempt=n, said=True))
 
     def _let_go(self, call_sid: str) -> bool:
         """Somebody who was called is not needed any more. Returns whether there is such a call."""
@@ -283,7 +293,7 @@ class LocalTelephone:
 
     async def _meet(self, n: int, session: Session) -> Event:
         """The caller comes to the person who waits. Returns what Twilio's `action` request would say."""
-        await _tell(session, Bridged(at=session.now(), attempt=n))
+        await _tell(session, Bridged(at=session.now(), attempt=n, conference=f"CF{secrets.token_hex(16)}"))
         gone = False
         try:
             await self._ask(f"The caller is with {session.call.attempts[n - 1].target}.", (Act.HANG_UP,), None)

@@ -111,9 +111,11 @@ def _measures(record: Record, prices: Prices | None) -> list[tuple[str, str]]:
     call = record.stored.call
     responses = [e.data["response_ms"] / 1000 for e in record.journal if "response_ms" in e.data]
     over = [entry.data for entry in record.journal if entry.event == "StreamMeasured"]
-    tokens = sum(int(data["tokens"]) for data in over)
+    with_people = [entry.data for entry in record.journal if entry.event == "ConsultationMeasured"]
+    measured = [*over, *with_people]
+    tokens = sum(int(data["tokens"]) for data in measured)
     used: dict[str, Counter[str]] = {}
-    for model, counts in (pair for data in over for pair in data.get("usage", {}).items()):
+    for model, counts in (pair for data in measured for pair in data.get("usage", {}).items()):
         used.setdefault(model, Counter()).update(counts)
     silences = [data["longest_silence_ms"] / 1000 for data in over]
     return [

@@ -1,0 +1,28 @@
+"""What can happen to a person who is called for a caller, beyond taking the call or not; see `bot/events.py`."""
+
+from dataclasses import dataclass
+
+from bot.events import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsultationStarted(Event):
+    """The person's own media stream has begun, with the right token: they talk with the bot before they decide."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsultationEnded(Event):
+    """That stream is over, or never came (Twilio: it goes on with the document that opened it)."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntroductionEnded(Event):
+    """The introduction of the two is over (Twilio: a conference's `announcement-end` and `announcement-fail`)."""
+
+    attempt: int
+    said: bool
+    """They heard it; otherwise Twilio did not take the order, or failed with it."""
