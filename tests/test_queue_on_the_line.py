@@ -1,6 +1,7 @@
 """Queues over real sockets: callers wait in them, leave them, are taken out of them, and wait on when a server ends."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ def policy(folder: Path) -> str:
         given = {"name": name, "max_wait": 60, "announce_every": 5, **more}
         rules["targets"][name] = {**support, "queue": given}
 
-    for name in ("taken", "hung_up", "mailbox", "gone", "two", "ends", "wrong_key"):
+    for name in ("taken", "hung_up", "mailbox", "gone", "ends", "wrong_key", "by_console"):
         queue(name)
     queue("calls_back", leave="callback", leave_key=9)
     queue("full")
@@ -134,6 +135,24 @@ async def test_the_next_caller_is_taken_by_whoever_is_called_for_it_and_presses_
     assert await caller.take("taken", STRANGER) == 409
     assert await caller.take("billing", SAM) == 404
     assert not caller.call.errors
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_supervisor_has_the_next_caller_taken_and_the_journal_knows_it(stage: Stage):
+    caller = await waiting(stage, "by_console", TAKES)
+    page = f"{stage.server_url}/console/calls/{caller.call.sid}"
+    jar = aiohttp.CookieJar(unsafe=True)  # of an address in numbers, too
+    async with aiohttp.ClientSession(headers={"Accept": "application/json"}, cookie_jar=jar) as http:
+        async with http.get(page) as answer:
+            found = re.search(r'name="form-token" content="(\w+)"', await answer.text())
+        assert found
+        for number, status in ((STRANGER, 422), (SAM, 200), (ALEX, 409)):
+            async with http.post(f"{page}/take", data={"form": found[1], "number": number}) as answer:
+                assert answer.status == status
+    record = await caller.record()
+    assert outcome(record) == ("put_through", "answered")
+    [entry] = [entry for entry in record["timeline"] if entry["event"] == "TakerCalled"]
+    assert (entry["data"]["target"], entry["data"]["number"]) == ("by_console", SAM)
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -63,7 +63,7 @@ class AttemptView(_Facts):
 
     target: str
     number: str
-    """E.164, or the address of a SIP telephone or a client. Several, joined by a comma, where rung at once."""
+    """E.164, or the address of a SIP telephone, a client or a queue. Several, joined by a comma, where rung at once."""
     answered_by: str | None
     """Who of several picked up."""
     attended: bool
