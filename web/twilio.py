@@ -29,7 +29,7 @@ from bot.routing import Target, resolve
 from bot.session import Session
 from bot.signatures import Signatures
 from bot.start import read_start
-from web.answers import Answers, Attempt, Caller, State
+from web.answers import Answers, Attempt, Caller, State, xml
 from web.webhook import ENDED, SETTINGS_HEADER, Webhook, asked_for, signed
 
 Leg = Annotated[int, Query(ge=1)]
