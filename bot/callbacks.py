@@ -42,6 +42,10 @@ UNKNOWN_RING_SECONDS = 20
 """How long a telephone rings that is not in the policy any more."""
 
 
+async def nothing_is_held() -> str | None:
+    """No reason to wait."""
+
+
 class BeingMade(Exception):
     """The caller is being called just now: it cannot be cancelled any more."""
 
@@ -58,6 +62,7 @@ class Callbacks:
         *,
         clock: Callable[[], float],
         tells: bool = False,
+        held: Callable[[], Awaitable[str | None]] = nothing_is_held,
     ) -> None:
         """Prepare; nobody is called yet.
 
@@ -68,6 +73,7 @@ class Callbacks:
             policy: The operator's rules, by the number of ours that was called.
             clock: Unix seconds.
             tells: Whether the operator's own systems are told.
+            held: Why this process calls nobody back now, if so.
         """
         self._ledger = ledger
         self._telephony = telephony
@@ -75,6 +81,7 @@ class Callbacks:
         self._policy = policy
         self._clock = clock
         self._tells = tells
+        self._held = held
 
     # --- booking -----------------------------------------------------------------------------------
 
@@ -202,9 +209,17 @@ class Callbacks:
             await sleep(LOOK_SECONDS)
 
     async def work(self) -> None:
-        """Go on with every callback that is due. Raises `LedgerError`."""
+        """Go on with every callback that is due. Those whose next person is to be called wait while all are held.
+
+        Raises:
+            LedgerError: The record does not answer.
+        """
         now = self._clock()
-        for uid in await self._ledger.transact(lambda connection: book.due(connection, now)):
+        due = await self._ledger.transact(lambda connection: book.due(connection, now))
+        if due and (why := await self._held()) is not None:
+            logger.debug("nobody is called back from here: {}", why)
+            due = await self._ledger.transact(lambda connection: book.due(connection, now, begun_only=True))
+        for uid in due:
             await self.take(uid, CameDue(at=now))
 
     async def _call(self, callback: Callback, n: int) -> None:

@@ -181,6 +181,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         lambda called: receptions.of(called).policy,
         clock=time.time,
         tells=settings.webhook_url is not None,
+        held=lambda: switchboard.held(),
     )
     switchboard = Switchboard(
         policy=lambda called: receptions.of(called).policy,
