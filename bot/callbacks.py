@@ -7,6 +7,7 @@ What follows from what is `bot/callback.py`'s to say. Which process carries it o
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from loguru import logger
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -28,11 +29,12 @@ from bot.callback import (
     step,
 )
 from bot.events import CallbackBooked
+from bot.finder import FindsPeople, NobodyIsAsked
 from bot.ledger import Ledger, LedgerError
 from bot.notices import Notice
 from bot.numbers import dialable
 from bot.outbound_book import in_pace
-from bot.routing import Policy, resolve
+from bot.routing import Policy, finders, resolve
 from bot.telephony import Ambiguous, CallGone, NewCall, Telephony, TelephonyError, Unavailable
 
 LOOK_SECONDS = 0.5
@@ -63,6 +65,7 @@ class Callbacks:
         clock: Callable[[], float],
         tells: bool = False,
         held: Callable[[], Awaitable[str | None]] = nothing_is_held,
+        finder: FindsPeople | None = None,
     ) -> None:
         """Prepare; nobody is called yet.
 
@@ -74,6 +77,7 @@ class Callbacks:
             clock: Unix seconds.
             tells: Whether the operator's own systems are told.
             held: Why this process calls nobody back now, if so.
+            finder: Knows where people are; without one, the policy does.
         """
         self._ledger = ledger
         self._telephony = telephony
@@ -82,6 +86,7 @@ class Callbacks:
         self._clock = clock
         self._tells = tells
         self._held = held
+        self._finder = finder or NobodyIsAsked()
 
     # --- booking -----------------------------------------------------------------------------------
 
@@ -161,29 +166,25 @@ class Callbacks:
         Raises:
             LedgerError: The record does not answer.
         """
+        in_pace_already = False
         while True:
             kept = await self._ledger.transact(lambda connection: book.read(connection, uid))
             if kept is None:
                 return None
             before, version = kept
-            after, effects = step(before, event, self._policy(before.called))
+            policy = self._policy(before.called)
+            after, effects = step(before, event, policy)
             if after is before:
                 return before
-            calls = any(isinstance(effect, CallSomebody) for effect in effects)
-            told = self._news(before, after)
-
-            async def save(
-                connection: AsyncConnection,
-                after: Callback = after,
-                version: int = version,
-                told: tuple[Notice, ...] = told,
-                calls: bool = calls,
-            ) -> bool | None:
-                if calls and not await in_pace(connection, event.at):
-                    return None
-                return await book.save(connection, after, version, event.at, told)
-
-            saved = await self._ledger.transact(save)
+            calls = not in_pace_already and any(isinstance(effect, CallSomebody) for effect in effects)
+            if calls and isinstance(event, CameDue) and before.person == 0 and finders(policy, before.target):
+                # Asked only by who may call now, and not each time that somebody looks.
+                if not await self._in_pace(event.at):
+                    return before
+                in_pace_already = True
+                event = await self._completed(event, before, policy)
+                continue
+            saved = await self._save(before, after, version, event.at, paced=calls)
             if saved is None:
                 return before  # the pace does not allow a call yet
             if not saved:
@@ -222,9 +223,37 @@ class Callbacks:
         for uid in due:
             await self.take(uid, CameDue(at=now))
 
+    async def _save(self, before: Callback, after: Callback, version: int, at: float, *, paced: bool) -> bool | None:
+        """Write a step. Returns whether nobody else was first; None where the pace does not allow what it needs."""
+        told = self._news(before, after)
+
+        async def save(connection: AsyncConnection) -> bool | None:
+            if paced and not await in_pace(connection, at):
+                return None
+            return await book.save(connection, after, version, at, told)
+
+        return await self._ledger.transact(save)
+
+    async def _in_pace(self, at: float) -> bool:
+        return await self._ledger.transact(lambda connection: in_pace(connection, at))
+
+    async def _completed(self, event: CameDue, callback: Callback, policy: Policy) -> CameDue:
+        """The event with where the people of the callback's target are now."""
+        why: dict[str, object] = {
+            "call_sid": callback.call_sid,
+            "caller": callback.number,
+            "called": callback.called,
+            "by": "callback",
+            "reason": callback.reason,
+            "summary": callback.summary,
+            "wants": (),
+        }
+        found = await self._finder.find(policy, callback.target, why)
+        return replace(event, at=self._clock(), found=found)
+
     async def _call(self, callback: Callback, n: int) -> None:
         tried, policy = callback.tries[n - 1], self._policy(callback.called)
-        target = resolve(policy, tried.target)
+        target = resolve(policy, tried.target, callback.found)
         person = next((each for each in target.endpoints if each.address == tried.number), None)
         new = NewCall(
             to=tried.number,

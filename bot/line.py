@@ -182,6 +182,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         clock=time.time,
         tells=settings.webhook_url is not None,
         held=lambda: switchboard.held(),
+        finder=finder,
     )
     switchboard = Switchboard(
         policy=lambda called: receptions.of(called).policy,
