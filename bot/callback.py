@@ -257,6 +257,17 @@ def people(callback: Callback, at: float, policy: Policy) -> list[tuple[Target, 
     return [(stop.target, endpoint) for stop in stops for endpoint in stop.endpoints]
 
 
+def newly_over(before: Callback, after: Callback) -> dict[int, Try]:
+    """The tries that a step has brought to an end, by their numbers."""
+    open_before = {n for n, tried in enumerate(before.tries, 1) if tried.outcome is None}
+    known = len(before.tries)
+    return {
+        n: tried
+        for n, tried in enumerate(after.tries, 1)
+        if tried.outcome is not None and (n in open_before or n > known)
+    }
+
+
 def step(callback: Callback, event: CallbackEvent, policy: Policy) -> CallbackStep:
     """Apply one fact. Returns the very same callback and no orders for one that is late or repeated."""
     if callback.state is State.DONE:

@@ -73,6 +73,13 @@ async def due(connection: AsyncConnection, now: float, limit: int = 20, *, begun
     return [*(await connection.execute(wanted.order_by(CALLBACKS.c.due_at).limit(limit))).scalars()]
 
 
+async def open_by_state(connection: AsyncConnection) -> dict[str, int]:
+    """How many are not over, by their state."""
+    state = CALLBACKS.c.state["state"].as_string()
+    wanted = sa.select(state, sa.func.count()).where(CALLBACKS.c.done_at.is_(None)).group_by(state)
+    return {row[0]: row[1] for row in (await connection.execute(wanted)).all()}
+
+
 async def some(
     connection: AsyncConnection, *, open_only: bool, call_sid: str | None, limit: int, before: float | None
 ) -> list[Callback]:

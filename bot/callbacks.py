@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from math import inf
 
 from loguru import logger
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -26,6 +27,7 @@ from bot.callback import (
     TryBegan,
     TryNotMade,
     WasCancelled,
+    newly_over,
     step,
 )
 from bot.events import CallbackBooked
@@ -33,12 +35,16 @@ from bot.finder import FindsPeople, NobodyIsAsked
 from bot.ledger import Ledger, LedgerError
 from bot.notices import Notice
 from bot.numbers import dialable
+from bot.observers import Observer
 from bot.outbound_book import in_pace
 from bot.routing import Policy, finders, resolve
 from bot.telephony import Ambiguous, CallGone, NewCall, Telephony, TelephonyError, Unavailable
 
 LOOK_SECONDS = 0.5
 """How often a process looks into the book."""
+
+COUNT_SECONDS = 10.0
+"""How often it counts those that are open."""
 
 UNKNOWN_RING_SECONDS = 20
 """How long a telephone rings that is not in the policy any more."""
@@ -66,6 +72,7 @@ class Callbacks:
         tells: bool = False,
         held: Callable[[], Awaitable[str | None]] = nothing_is_held,
         finder: FindsPeople | None = None,
+        observer: Observer | None = None,
     ) -> None:
         """Prepare; nobody is called yet.
 
@@ -78,6 +85,7 @@ class Callbacks:
             tells: Whether the operator's own systems are told.
             held: Why this process calls nobody back now, if so.
             finder: Knows where people are; without one, the policy does.
+            observer: Told of what happens to callbacks.
         """
         self._ledger = ledger
         self._telephony = telephony
@@ -87,6 +95,9 @@ class Callbacks:
         self._tells = tells
         self._held = held
         self._finder = finder or NobodyIsAsked()
+        self._observer = observer or Observer()
+        self._open: dict[str, int] = {}
+        self._counted_at = -inf
 
     # --- booking -----------------------------------------------------------------------------------
 
@@ -116,10 +127,13 @@ class Callbacks:
         told = self._notices("callback.requested", new)
         try:
             async with self._ledger.patience.wait():
-                return await self._ledger.transact(lambda connection: book.enter(connection, new, told))
+                taken = await self._ledger.transact(lambda connection: book.enter(connection, new, told))
         except (LedgerError, TimeoutError) as error:
             logger.error("a callback could not be booked: {!r}", error)
             return None
+        if taken is new:
+            self._observer.booked(new)
+        return taken
 
     # --- the book ----------------------------------------------------------------------------------
 
@@ -142,6 +156,10 @@ class Callbacks:
         return await self._ledger.transact(
             lambda connection: book.some(connection, open_only=open_only, call_sid=call_sid, limit=limit, before=before)
         )
+
+    def open_in(self, state: State) -> int:
+        """How many are in a state, as they were counted last."""
+        return self._open.get(state, 0)
 
     async def cancel(self, uid: str) -> Callback | None:
         """Nobody is to be called any more. Returns the callback as it is then; None for one that nobody asked for.
@@ -189,6 +207,7 @@ class Callbacks:
                 return before  # the pace does not allow a call yet
             if not saved:
                 continue
+            self._observer.callback_stepped(before, after)
             if after.state is State.DONE and before.state is not State.DONE:
                 with logger.contextualize(call_sid=after.call_sid):
                     logger.info("a callback is over after {} calls: {}", len(after.tries), after.outcome)
@@ -216,6 +235,9 @@ class Callbacks:
             LedgerError: The record does not answer.
         """
         now = self._clock()
+        if now >= self._counted_at + COUNT_SECONDS:
+            self._counted_at = now
+            self._open = await self._ledger.transact(book.open_by_state)
         due = await self._ledger.transact(lambda connection: book.due(connection, now))
         if due and (why := await self._held()) is not None:
             logger.debug("nobody is called back from here: {}", why)
@@ -291,10 +313,8 @@ class Callbacks:
 
     def _news(self, before: Callback, after: Callback) -> tuple[Notice, ...]:
         told: tuple[Notice, ...] = ()
-        for n, tried in enumerate(after.tries, 1):
-            known = before.tries[n - 1].outcome if n <= len(before.tries) else None
-            if tried.outcome is not None and known is None:
-                told += self._notices("callback.tried", after, n)
+        for n in newly_over(before, after):
+            told += self._notices("callback.tried", after, n)
         if after.outcome is not None and before.outcome is None:
             told += self._notices("callback.done", after)
         return told

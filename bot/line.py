@@ -173,7 +173,11 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         retention = Retention(settings.database_url, recordings, days=days, clock=time.time)
     secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret is not None else ""
     finder = PeopleFinder(secret, time.time)
-    metrics = Metrics(live=lambda phase: switchboard.live_in(phase), spooled=lambda: ledger.spooled)
+    metrics = Metrics(
+        live=lambda phase: switchboard.live_in(phase),
+        spooled=lambda: ledger.spooled,
+        callbacks=lambda state: callbacks.open_in(state),
+    )
     callbacks = Callbacks(
         ledger,
         telephony,
@@ -183,6 +187,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         tells=settings.webhook_url is not None,
         held=lambda: switchboard.held(),
         finder=finder,
+        observer=metrics,
     )
     switchboard = Switchboard(
         policy=lambda called: receptions.of(called).policy,

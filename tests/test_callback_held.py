@@ -59,8 +59,11 @@ async def test_one_that_falls_due_meanwhile_is_made_afterwards(ledger: Ledger):
     for _ in range(3):
         assert await office.works(after=60.0) == NEW, "nothing is counted, and it stays due"
     assert office.telephony.orders == []
+    assert office.callbacks.open_in(State.WAITING) == 1
     office.why = None
     assert (await office.works(after=1.0)).state is State.PERSON
+    await office.works(after=10.0)
+    assert (office.callbacks.open_in(State.WAITING), office.callbacks.open_in(State.PERSON)) == (0, 1)
     assert [order for order, _ in office.telephony.orders] == ["call"]
 
 
@@ -124,3 +127,7 @@ async def test_while_the_outage_switch_is_on_nobody_is_called_back(tmp_path: Pat
         assert (waiting["state"], waiting["tries"]) == ("waiting", [])
         await turn(False)
         assert (await done(url, played.call.sid))["outcome"] == "joined"
+        async with http.get(f"{url}/metrics") as answer:
+            figures = await answer.text()
+        for figure in ("callbacks_booked_total", 'callbacks_done_total{outcome="joined"}'):
+            assert f"putthrough_{figure} 1.0" in figures
