@@ -9,6 +9,7 @@ from typing import Any
 
 from bot.callback_wish import Wish
 from bot.routing import Found
+from bot.voicemail import Message
 
 
 class Phase(StrEnum):
@@ -286,14 +287,6 @@ class Fall:
     rung: Rung
     at: float
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message on the recorder."""
-
-    url: str
-    seconds: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,7 @@ from bot.parting import caller_spoke, farewell_heard, farewell_requested, hang_u
 from bot.rescue import line_lost, rescue_asked
 from bot.routing import BargeIn, Policy, finders, resolve
 from bot.sent_back import SENT_BACK, with_person
+from bot.transcribed import TRANSCRIBED
 from bot.transfer import (
     CHECK_SECONDS,
     FAILSAFE_CHECK_SECONDS,
@@ -396,6 +397,7 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     **SENT_BACK,
     DialEnded: dial_ended,
     MessageRecorded: message_recorded,
+    **TRANSCRIBED,
     CallEnded: _call_ended,
     CallLives: _call_lives,
     TimerFired: _timer_fired,

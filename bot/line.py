@@ -41,6 +41,7 @@ from bot.switchboard import Switchboard
 from bot.telephony import Telephony, TwilioTelephony
 from bot.tokens import PersonPages, Seal, StreamTokens
 from bot.traces import Traces
+from bot.transcripts import OPENAI_URL, Transcripts
 from bot.wire import Wire, wire_of
 
 PREPARED_AT_ONCE = 50
@@ -222,6 +223,10 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
     if settings.webhook_url is not None:
         outbox = Outbox(ledger, settings.webhook_url, secret, clock=switchboard.now)
         background.append(asyncio.create_task(outbox.run()))
+    if (key := settings.openai_api_key) is not None and receptions.transcribe:
+        base_url = configuration.environ.get("OPENAI_BASE_URL", OPENAI_URL)
+        transcripts = Transcripts(switchboard, recordings, aside, api_key=key.get_secret_value(), base_url=base_url)
+        background.append(asyncio.create_task(transcripts.run()))
     if receptions.call_out:
         background.append(asyncio.create_task(outbound.run()))
     background.append(asyncio.create_task(callbacks.run()))

@@ -13,6 +13,7 @@ from zlib import crc32
 
 from bot.callback_rules import CallbackRules
 from bot.opening import Opening
+from bot.voicemail import Voicemail
 
 OURS = "ours"
 """A caller id that means the number that was called."""
@@ -180,17 +181,6 @@ class Stop:
     def ring_seconds(self) -> int:
         """How long the slowest of them is given. Seconds."""
         return max(endpoint.ring_seconds for endpoint in self.endpoints)
-
-
-@dataclass(frozen=True, slots=True)
-class Voicemail:
-    """The recorder at the end of the road."""
-
-    greeting: str
-    """Said before the tone."""
-
-    max_seconds: int = 120
-    """The longest message. Seconds."""
 
 
 @dataclass(frozen=True, slots=True)

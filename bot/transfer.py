@@ -12,7 +12,6 @@ from bot.call import (
     Call,
     End,
     Handoff,
-    Message,
     Outcome,
     Phase,
     Rung,
@@ -56,6 +55,7 @@ from bot.events import (
 )
 from bot.routing import Fallback, Mode, Policy, Stop, after_nobody, failsafe_seconds, resolve, route
 from bot.sent_back import after_conference
+from bot.voicemail import Message
 
 REDIRECT_SECONDS = 10.0
 """The longest wait for any sign of a redirect; past it our own stream is closed."""

@@ -9,7 +9,8 @@ from bot.effects import Effect
 from bot.events import Event
 from bot.law import answer, step
 from bot.outgoing import place
-from bot.routing import Endpoint, Mode, Order, Outbound, Phrase, Policy, Target, Triggers, Voicemail
+from bot.routing import Endpoint, Mode, Order, Outbound, Phrase, Policy, Target, Triggers
+from bot.voicemail import Transcription, Voicemail
 
 SID = "CA" + "a1" * 16
 CALLER = "+442079460100"
@@ -234,6 +235,7 @@ def samples(at: float = 2000.0) -> dict[str, Event]:
         "failsafe answers": ev.PersonAnswered(at=at, attempt=0),
         "failsafe's message": ev.MessageRecorded(at=at, url="https://api.example/RE1", seconds=9, failsafe=True),
         "message": ev.MessageRecorded(at=at, url="https://api.example/RE1", seconds=9),
+        "message written down": ev.MessageTranscribed(at=at, transcription=Transcription.WRITTEN, text="Hello."),
         "call ended": ev.CallEnded(at=at),
         "call lives": ev.CallLives(at=at),
         "goodbye's time is up": ev.TimerFired(at=at, timer=ef.Timer.GOODBYE, number=1),

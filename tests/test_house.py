@@ -45,6 +45,8 @@ PURE = {
         "callback_wish",
         "callback_words",
         "booking",
+        "voicemail",
+        "transcribed",
     ),
     *("addresses", "twiml", "briefing", "phrases", "notices", "tokens", "playout", "speaking"),
 }

@@ -13,6 +13,7 @@ from bot.law import answer, standing_document, step
 from bot.outgoing import place
 from bot.rescue import BOT_RESCUES
 from bot.routing import Mode, Policy, allowed_numbers, resolve
+from bot.voicemail import Transcription
 
 numbers = st.integers(0, 3)
 flags = st.booleans()
@@ -57,6 +58,7 @@ events = st.one_of(
     event(ev.DialEnded, attempt=numbers, status=statuses, bridged=flags, caller_gone=flags),
     event(ev.MessageRecorded, url=st.just("https://api.example/RE1"), seconds=numbers, failsafe=flags),
     event(ev.RescueAsked, leg=numbers, closed=st.sampled_from(["", "no place"])),
+    event(ev.MessageTranscribed, transcription=st.sampled_from(Transcription)),
     event(ev.LimitReached, what=st.just("tokens")),
     event(ev.CallEnded),
     event(ev.CallLives),
