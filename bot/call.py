@@ -274,6 +274,12 @@ class Attempt:
     short: bool = False
     """The conversation was so short that it was hardly one."""
 
+    doubtful: bool = False
+    """Its own callbacks did not say all of how it went: Twilio is to be asked."""
+
+    reconciled: bool = False
+    """Twilio was asked how it went."""
+
     @property
     def several(self) -> bool:
         """Whether several telephones are rung at once."""
@@ -405,7 +411,11 @@ def end_call(call: Call, at: float, end: End) -> Call:
 
 
 def over(call: Call, at: float) -> Call:
-    """Twilio says that the call is over; how it ended follows from who had the caller."""
+    """Twilio says that the call is over; how it ended follows from who had the caller, as far as we were told."""
+    if call.phase in AWAY_PHASES:
+        for n, attempt in enumerate(call.attempts, 1):
+            if attempt.outcome is None:
+                call = change_attempt(call, n, doubtful=True)
     match call.phase:
         case Phase.ENDED:
             return call

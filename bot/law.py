@@ -92,6 +92,7 @@ from bot.events import (
 from bot.lost_model import model_lost, model_renewed
 from bot.outgoing import callee_answered, callee_missed
 from bot.parting import caller_spoke, farewell_heard, farewell_requested, hang_up_failed, hang_up_overdue
+from bot.reconciled import RECONCILED
 from bot.rescue import line_lost, rescue_asked
 from bot.routing import BargeIn, Policy, finders, resolve
 from bot.sent_back import SENT_BACK, with_person
@@ -400,6 +401,7 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     **TRANSCRIBED,
     CallEnded: _call_ended,
     CallLives: _call_lives,
+    **RECONCILED,
     TimerFired: _timer_fired,
 }
 EVENTS: tuple[type[Event], ...] = tuple(HANDLERS)

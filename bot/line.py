@@ -30,6 +30,7 @@ from bot.outbound import Outbound
 from bot.outbox import Outbox
 from bot.prices import Prices
 from bot.reception import Receptions
+from bot.reconciler import Reconciler, TwilioLegs
 from bot.recordings import Recordings
 from bot.reporter import Reporter
 from bot.retention import Retention
@@ -227,6 +228,8 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         base_url = configuration.environ.get("OPENAI_BASE_URL", OPENAI_URL)
         transcripts = Transcripts(switchboard, recordings, aside, api_key=key.get_secret_value(), base_url=base_url)
         background.append(asyncio.create_task(transcripts.run()))
+    if isinstance(telephony, TwilioTelephony):
+        background.append(asyncio.create_task(Reconciler(switchboard, TwilioLegs(telephony.client)).run()))
     if receptions.call_out:
         background.append(asyncio.create_task(outbound.run()))
     background.append(asyncio.create_task(callbacks.run()))

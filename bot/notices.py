@@ -18,7 +18,7 @@ class Notice:
 
     type: str
     """`call.started`, `call.ended`, or `handoff.` and one of requested, ringing, answered, accepted, bridged, declined,
-    failed, ended; or `voicemail.transcribed`."""
+    failed, ended, reconciled; or `voicemail.transcribed`."""
 
     data: dict[str, Any]
     """What belongs to it, as JSON."""
@@ -59,6 +59,8 @@ def _of_message(message: Message) -> dict[str, Any]:
 def _news(before: Attempt | None, after: Attempt) -> list[str]:
     """What has happened to an attempt. A `<Dial>` rings as soon as it is ordered; a call of its own says when."""
     old = before or Attempt(after.target, after.number, after.at, attended=after.attended)
+    if after.reconciled and not old.reconciled and after.outcome is not None:
+        return ["reconciled"]  # what was told before stands corrected
     news: list[str] = []
     if (before is None and not after.attended) or (after.attended and after.rang_at and not old.rang_at):
         news.append("ringing")

@@ -44,6 +44,7 @@ CALLS = sa.Table(
     sa.Index("calls_by_phase", "phase", "started_at"),
     sa.Index("calls_without_end", "started_at", sqlite_where=_WITHOUT_END, postgresql_where=_WITHOUT_END),
     sa.Index("calls_by_caller", "caller", "started_at"),
+    sa.Index("calls_by_end", "ended_at"),
     sa.Index("calls_with_message", "ended_at", sqlite_where=_LEFT, postgresql_where=_LEFT),
 )
 

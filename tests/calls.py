@@ -237,6 +237,7 @@ def samples(at: float = 2000.0) -> dict[str, Event]:
         "message": ev.MessageRecorded(at=at, url="https://api.example/RE1", seconds=9),
         "message written down": ev.MessageTranscribed(at=at, transcription=Transcription.WRITTEN, text="Hello."),
         "call ended": ev.CallEnded(at=at),
+        "Twilio was asked": ev.Reconciled(at=at, ended_at=at),
         "call lives": ev.CallLives(at=at),
         "goodbye's time is up": ev.TimerFired(at=at, timer=ef.Timer.GOODBYE, number=1),
         "farewell's time is up": ev.TimerFired(at=at, timer=ef.Timer.FAREWELL, number=1),

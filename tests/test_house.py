@@ -47,6 +47,8 @@ PURE = {
         "booking",
         "voicemail",
         "transcribed",
+        "legs",
+        "reconciled",
     ),
     *("addresses", "twiml", "briefing", "phrases", "notices", "tokens", "playout", "speaking"),
 }

@@ -58,6 +58,7 @@ events = st.one_of(
     event(ev.DialEnded, attempt=numbers, status=statuses, bridged=flags, caller_gone=flags),
     event(ev.MessageRecorded, url=st.just("https://api.example/RE1"), seconds=numbers, failsafe=flags),
     event(ev.RescueAsked, leg=numbers, closed=st.sampled_from(["", "no place"])),
+    event(ev.Reconciled, ended_at=st.floats(0, 100), legs=st.just(())),
     event(ev.MessageTranscribed, transcription=st.sampled_from(Transcription)),
     event(ev.LimitReached, what=st.just("tokens")),
     event(ev.CallEnded),

@@ -20,10 +20,12 @@ def upgrade() -> None:
         sa.Column("due_at", sa.Double, nullable=False),
         sa.Column("done_at", sa.Double),
     )
+    op.create_index("calls_by_end", "calls", ["ended_at"])
     op.create_index("calls_with_message", "calls", ["ended_at"], sqlite_where=_LEFT, postgresql_where=_LEFT)
 
 
 def downgrade() -> None:
     """Write none down."""
     op.drop_index("calls_with_message", "calls")
+    op.drop_index("calls_by_end", "calls")
     op.drop_table("messages")

@@ -1,0 +1,148 @@
+"""What the record says of a call whose callbacks were lost: as Twilio knows it, asked afterwards."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from calls import POLICY, Story
+from serving import serving
+
+from bot import events as ev
+from bot.call import Attempt, Call, End, Outcome, Phase
+from bot.law import step
+from bot.legs import Leg
+from bot.notices import notices
+from sandbox.people import Person
+from sandbox.stage import Stage
+from sandbox.story import load
+
+DESK, BILLING = "+442079460101", "+442079460103"
+
+
+def rings(target: str = "desk") -> Story:
+    """The caller hears ringing, since 1004."""
+    return Story().with_bot().asks(target).happens(ev.GoodbyeHeard, handoff=1).happens(ev.RedirectAccepted)
+
+
+def leg(to: str = DESK, status: str = "completed", **times: float | None) -> Leg:
+    known: dict[str, Any] = {"created_at": 1004.0, "answered_at": 1010.0, "ended_at": 1060.0}
+    return Leg("CA9", to, status, **(known | times))
+
+
+def asked(call: Call, *legs: Leg, ended_at: float | None = 1065.0) -> Call:
+    return step(call, ev.Reconciled(at=1100.0, ended_at=ended_at, legs=legs), POLICY)[0]
+
+
+def only(call: Call) -> Attempt:
+    [attempt] = call.attempts
+    return attempt
+
+
+def over(story: Story, at: float = 1066.0) -> Call:
+    return step(story.call, ev.CallEnded(at=at), POLICY)[0]
+
+
+def test_a_conversation_of_which_nothing_was_told_is_one_all_the_same():
+    before = over(rings())
+    assert (before.end, only(before).outcome) == (End.CALLER_HUNG_UP, Outcome.CALLER_GONE), "as far as we were told"
+    call = asked(before, leg())
+    attempt = only(call)
+    assert (call.end, call.ended_at) == (End.PUT_THROUGH, 1065.0)
+    assert (attempt.outcome, attempt.ended_by, attempt.reconciled) == (Outcome.ANSWERED, "person", True)
+    assert (attempt.answered_at, attempt.bridged_at, attempt.ended_at) == (1010.0, 1010.0, 1060.0)
+    assert [told.type for told in notices(before, call)] == ["handoff.reconciled"]
+    assert asked(call, leg(status="busy")) is call, "it is asked once"
+
+
+def test_who_ended_it_is_not_known_of_two_legs_that_ended_together():
+    assert only(asked(over(rings()), leg(ended_at=1065.0))).ended_by is None
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        ("busy", Outcome.BUSY),
+        ("no-answer", Outcome.NO_ANSWER),
+        ("failed", Outcome.FAILED),
+        ("canceled", Outcome.CALLER_GONE),
+    ],
+)
+def test_a_phone_that_nobody_picked_up_says_why(status: str, outcome: Outcome):
+    call = asked(over(rings()), leg(status=status, answered_at=None))
+    assert (only(call).outcome, call.end) == (outcome, End.CALLER_HUNG_UP)
+
+
+def test_a_screened_person_who_pressed_no_key_has_not_talked_with_the_caller():
+    call = asked(over(rings("billing")), leg(BILLING))
+    assert (only(call).outcome, only(call).bridged_at, only(call).reconciled) == (Outcome.CALLER_GONE, None, True)
+
+
+def test_what_was_told_stands():
+    story = rings()
+    story.happens(ev.DialEnded, attempt=1, status="completed", bridged=True, caller_gone=True)
+    call = asked(story.call, leg(ended_at=story.at), ended_at=story.at)
+    assert (only(call).ended_by, only(call).bridged_at, call.end) == ("caller", 1010.0, End.PUT_THROUGH)
+
+
+def test_a_call_of_which_all_was_told_is_not_asked_about():
+    story = rings().happens(ev.PersonAnswered, attempt=1)
+    story.happens(ev.DialEnded, attempt=1, status="completed", bridged=True)
+    assert not only(story.call).doubtful
+    assert asked(story.call, leg(status="busy")) is story.call
+
+
+def test_a_leg_of_another_time_or_of_somebody_else_proves_nothing():
+    for other in (leg(created_at=900.0), leg(to="+442079460199")):
+        assert only(asked(over(rings()), other)).outcome is Outcome.CALLER_GONE
+
+
+# --- on the line ---------------------------------------------------------------------------------------
+
+PERSON = "+12025550143"
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.reconciler.LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("bot.reconciler.TRIES", (1.0, 2.0, 3.0, 60.0))
+    monkeypatch.setattr("bot.reconciler.RINGS_SECONDS", 1.0)
+
+
+async def reconciled(stage: Stage, sid: str) -> dict[str, Any]:
+    async with asyncio.timeout(60):
+        while True:
+            record = await stage.record_now(sid)
+            if record.get("attempts") and record["attempts"][0]["reconciled"]:
+                return record
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("lost", [["/handoff/progress"], ["/handoff/progress", "/handoff/dialed"]])
+async def test_a_real_call_whose_callbacks_were_lost_has_its_conversation_in_the_record(
+    tmp_path: Path, lost: list[str]
+):
+    async with Stage() as stage, serving(stage, tmp_path):
+        stage.network.lost_webhooks += lost
+        played = await stage.play("key", load("key"))
+        assert played.call.bridged_to is not None
+        record = await reconciled(stage, played.call.sid)
+    [attempt] = record["attempts"]
+    assert (record["state"], record["end"]) == ("ended", "put_through")
+    assert attempt["outcome"] == "answered"
+    assert attempt["answered_at"] <= attempt["bridged_at"] <= attempt["ended_at"] <= record["ended_at"]
+
+
+async def test_while_they_talk_the_record_says_so_although_nobody_told(tmp_path: Path):
+    async with Stage() as stage, serving(stage, tmp_path):
+        stage.network.lost_webhooks.append("/handoff/progress")
+        story = load("key")
+        story.people[PERSON] = [Person("answer", after=0.3, hangs_up_after=8.0)]
+        playing = asyncio.create_task(stage.play("key", story))
+        async with asyncio.timeout(60):
+            while not stage.network.calls:
+                await asyncio.sleep(0.1)
+        record = await reconciled(stage, stage.network.calls[0].sid)
+        assert record["state"] == Phase.PERSON
+        await playing
+        assert (await stage.record(stage.network.calls[0].sid))["end"] == "put_through"
