@@ -247,6 +247,9 @@ class Attempt:
     leg_over: bool = False
     """That call has ended, or is about to by what it was last told."""
 
+    letting_go: bool = False
+    """It was ordered that that call ends, and it is not known yet that it has."""
+
     rang_at: float | None = None
     """When the phone began to ring, where we are told."""
 

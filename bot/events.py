@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from bot.call import By, Call
 from bot.effects import Timer
-from bot.legs import Leg
 from bot.routing import Found
 from bot.voicemail import Transcription
 
@@ -378,17 +377,6 @@ class CalleeMissed(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallEnded(Event):
     """Twilio says that the call is over."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reconciled(Event):
-    """Twilio was asked what became of a call that is over."""
-
-    ended_at: float | None
-    """When it ended, in whole Unix seconds."""
-
-    legs: tuple[Leg, ...] = ()
-    """The people who were rung for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from bot import briefing, triggers
+from bot.asked import PersonStays
 from bot.attended import (
     attended_accepted,
     attended_answered,
@@ -28,6 +29,7 @@ from bot.attended import (
     person_not_called,
     person_overdue,
     person_ringing,
+    person_stays,
     seek,
     settle,
 )
@@ -402,6 +404,7 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     CallEnded: _call_ended,
     CallLives: _call_lives,
     **RECONCILED,
+    PersonStays: person_stays,
     TimerFired: _timer_fired,
 }
 EVENTS: tuple[type[Event], ...] = tuple(HANDLERS)

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from bot.asked import Leg, Reconciled
 from bot.call import Attempt, Call, End, Outcome, Phase, change_attempt
 from bot.effects import Step
-from bot.events import Event, Reconciled
-from bot.legs import Leg
+from bot.events import Event
 from bot.routing import Mode, Policy, resolve
 
 SLACK_SECONDS = 5.0

@@ -2,7 +2,8 @@
 
 A person may talk for an hour with a caller whose `answered` was lost, and a call may end without our hearing how. So
 each process looks for calls of which something is doubtful, and asks for their legs: of those that ring for longer than
-anybody lets it ring, and of those that are over, a few times within half an hour. Of several processes one asks.
+anybody lets it ring, and of those that are over, a few times within half an hour. And whoever was to be let go of is
+let go of, also when the process that was to order it has died before it did. Of several processes one asks.
 """
 
 import asyncio
@@ -15,14 +16,15 @@ from loguru import logger
 from sqlalchemy.ext.asyncio import AsyncConnection
 from twilio.rest import Client
 
+from bot.asked import Leg, PersonStays, Reconciled
 from bot.call import Call, Phase, latest_open
-from bot.events import ImpossibleEvent, PersonAnswered, Reconciled
+from bot.events import ImpossibleEvent, PersonAnswered, PersonLegEnded
 from bot.ledger import LedgerError
-from bot.legs import Leg
+from bot.orders import ENDED_STATUSES
 from bot.routing import Mode, resolve
 from bot.switchboard import Switchboard
 from bot.tables import CALLS
-from bot.telephony import TelephonyError
+from bot.telephony import CallGone, TelephonyError
 
 LOOK_SECONDS = 10.0
 """How often a process looks."""
@@ -36,7 +38,11 @@ RINGS_SECONDS = 60.0
 MOST_LEGS = 50
 AT_ONCE = 50
 
+LET_GO_SECONDS = 15.0
+"""So long after somebody was to be let go of, Twilio is asked whether they are, and again after as long."""
+
 _DOUBTFUL = '%"doubtful": true%'
+_LETTING_GO = '%"letting_go": true%'
 
 
 class TwilioLegs:
@@ -55,6 +61,13 @@ class TwilioLegs:
             if attempt.doubtful and attempt.leg_sid is not None:
                 legs.append(_leg(await self._client.calls(attempt.leg_sid).fetch_async()))
         return own.ended_at, tuple(legs)
+
+    async def status(self, sid: str) -> str:
+        """The status of one leg; one that Twilio does not know is over. Raises `TelephonyError`."""
+        try:
+            return str((await self._client.calls(sid).fetch_async()).status)
+        except CallGone:
+            return "completed"
 
 
 class Reconciler:
@@ -89,6 +102,12 @@ class Reconciler:
         ringing = ringing.where(CALLS.c.started_at < now - RINGS_SECONDS).order_by(CALLS.c.started_at).limit(AT_ONCE)
         for sid, _ in await self._rows(ringing):
             await self._unless_asked(sid, f"rings {now // RINGS_SECONDS:.0f}", now, self._ask_who_talks)
+
+        released = sa.select(CALLS.c.sid, CALLS.c.started_at)
+        released = released.where(CALLS.c.ended_at.is_(None) | (CALLS.c.ended_at > now - longest))
+        released = released.where(sa.cast(CALLS.c.state, sa.Text).like(_LETTING_GO)).limit(AT_ONCE)
+        for sid, _ in await self._rows(released):
+            await self._unless_asked(sid, f"let go {now // LET_GO_SECONDS:.0f}", now, self._ask_who_stays)
 
     async def _rows(self, wanted: sa.Select[Any, Any]) -> list[tuple[str, float]]:
         async def read(connection: AsyncConnection) -> list[tuple[str, float]]:
@@ -139,6 +158,23 @@ class Reconciler:
             logger.info("a person has been talking with the caller, which nobody told")
             told = 0 if attempt.failsafe else n
             await session.apply(PersonAnswered(at=at, attempt=told, who=who if attempt.several else "", asked=True))
+
+    async def _ask_who_stays(self, call: Call) -> None:
+        """A process may have died between the step that lets go of somebody and the order to Twilio."""
+        now = self._switchboard.now()
+        for n, attempt in enumerate(call.attempts, 1):
+            over = attempt.ended_at
+            if not attempt.letting_go or attempt.leg_sid is None or over is None or over > now - LET_GO_SECONDS:
+                continue
+            status = await self._legs.status(attempt.leg_sid)
+            session = await self._switchboard.find(call.sid)
+            if session is None:
+                return
+            if status in ENDED_STATUSES:
+                await session.apply(PersonLegEnded(at=now, attempt=n, talked=status == "completed", status=status))
+            else:
+                logger.warning("somebody is on the line for a caller who is not: they are let go of once more")
+                await session.apply(PersonStays(at=now, attempt=n))
 
 
 def _leg(resource: Any) -> Leg:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from bot import effects as ef, events as ev
+from bot.asked import PersonStays, Reconciled
 from bot.call import Call, Phase
 from bot.callback_rules import CallbackRules
 from bot.effects import Effect
@@ -237,7 +238,8 @@ def samples(at: float = 2000.0) -> dict[str, Event]:
         "message": ev.MessageRecorded(at=at, url="https://api.example/RE1", seconds=9),
         "message written down": ev.MessageTranscribed(at=at, transcription=Transcription.WRITTEN, text="Hello."),
         "call ended": ev.CallEnded(at=at),
-        "Twilio was asked": ev.Reconciled(at=at, ended_at=at),
+        "Twilio was asked": Reconciled(at=at, ended_at=at),
+        "person stays": PersonStays(at=at, attempt=1),
         "call lives": ev.CallLives(at=at),
         "goodbye's time is up": ev.TimerFired(at=at, timer=ef.Timer.GOODBYE, number=1),
         "farewell's time is up": ev.TimerFired(at=at, timer=ef.Timer.FAREWELL, number=1),

@@ -47,7 +47,7 @@ PURE = {
         "booking",
         "voicemail",
         "transcribed",
-        "legs",
+        "asked",
         "reconciled",
     ),
     *("addresses", "twiml", "briefing", "phrases", "notices", "tokens", "playout", "speaking"),

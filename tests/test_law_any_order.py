@@ -6,6 +6,7 @@ from calls import CALLER, POLICY, RESCUED, SID, US, leg
 from hypothesis import given, settings, strategies as st
 
 from bot import effects as ef, events as ev
+from bot.asked import PersonStays, Reconciled
 from bot.call import BOT_PHASES, Call, Outcome, Phase, waiting_person
 from bot.effects import Effect
 from bot.events import Event, ImpossibleEvent
@@ -58,7 +59,8 @@ events = st.one_of(
     event(ev.DialEnded, attempt=numbers, status=statuses, bridged=flags, caller_gone=flags),
     event(ev.MessageRecorded, url=st.just("https://api.example/RE1"), seconds=numbers, failsafe=flags),
     event(ev.RescueAsked, leg=numbers, closed=st.sampled_from(["", "no place"])),
-    event(ev.Reconciled, ended_at=st.floats(0, 100), legs=st.just(())),
+    event(Reconciled, ended_at=st.floats(0, 100), legs=st.just(())),
+    event(PersonStays, attempt=numbers),
     event(ev.MessageTranscribed, transcription=st.sampled_from(Transcription)),
     event(ev.LimitReached, what=st.just("tokens")),
     event(ev.CallEnded),

@@ -9,10 +9,12 @@ from calls import POLICY, Story
 from serving import serving
 
 from bot import events as ev
+from bot.asked import Leg, PersonStays, Reconciled
 from bot.call import Attempt, Call, End, Outcome, Phase
+from bot.effects import ReleasePerson
 from bot.law import step
-from bot.legs import Leg
 from bot.notices import notices
+from bot.orders import Orders
 from sandbox.people import Person
 from sandbox.stage import Stage
 from sandbox.story import load
@@ -31,7 +33,7 @@ def leg(to: str = DESK, status: str = "completed", **times: float | None) -> Leg
 
 
 def asked(call: Call, *legs: Leg, ended_at: float | None = 1065.0) -> Call:
-    return step(call, ev.Reconciled(at=1100.0, ended_at=ended_at, legs=legs), POLICY)[0]
+    return step(call, Reconciled(at=1100.0, ended_at=ended_at, legs=legs), POLICY)[0]
 
 
 def only(call: Call) -> Attempt:
@@ -104,6 +106,11 @@ PERSON = "+12025550143"
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    _soon_again(monkeypatch)
+
+
+def _soon_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.reconciler.LET_GO_SECONDS", 8.0)
     monkeypatch.setattr("bot.reconciler.LOOK_SECONDS", 0.2)
     monkeypatch.setattr("bot.reconciler.TRIES", (1.0, 2.0, 3.0, 60.0))
     monkeypatch.setattr("bot.reconciler.RINGS_SECONDS", 1.0)
@@ -146,3 +153,45 @@ async def test_while_they_talk_the_record_says_so_although_nobody_told(tmp_path:
         assert record["state"] == Phase.PERSON
         await playing
         assert (await stage.record(stage.network.calls[0].sid))["end"] == "put_through"
+
+
+# --- who was to be let go of ---------------------------------------------------------------------------
+
+
+def test_who_was_let_go_of_is_let_go_of_again_while_they_stay():
+    story = Story().with_bot().asks("doctor").happens(ev.PersonCalled, attempt=1, leg_sid="CA9")
+    story.happens(ev.StreamEnded, leg=1, stopped=True)
+    assert story.effects == (ReleasePerson(1),)
+    assert story.happens(PersonStays, attempt=1).effects == (ReleasePerson(1),)
+    story.happens(ev.PersonLegEnded, attempt=1, status="canceled")
+    assert not story.call.attempts[0].letting_go
+    assert story.happens(PersonStays, attempt=1).effects == ()
+
+
+@pytest.mark.parametrize(
+    "person", [Person("no_answer"), Person("answer", after=0.2, digits="")], ids=["rings", "has picked up"]
+)
+async def test_a_server_that_dies_before_it_lets_go_of_a_person_leaves_them_to_whoever_comes_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, person: Person
+):
+    released = Orders.release_person
+    rules = tmp_path / "handoff.yaml"
+    rules.write_text(Path("sandbox/handoff.yaml").read_text().replace("ring_seconds: 5", "ring_seconds: 60"))
+
+    async def dies(*_: object) -> None:
+        """Whatever was to be ordered is not ordered any more."""
+
+    async with Stage() as stage:
+        story = load("attended_leaves")
+        story.people["+12025550155"] = [person]
+        async with serving(stage, tmp_path, HANDOFF_POLICY=str(rules)):
+            monkeypatch.setattr(Orders, "release_person", dies)
+            monkeypatch.setattr("bot.reconciler.Reconciler.look", dies)
+            await stage.play("attended_leaves", story)
+            leg = stage.network.calls[-1]
+            assert leg.live, "the hole that is to be closed"
+        monkeypatch.undo()
+        _soon_again(monkeypatch)
+        assert Orders.release_person is released
+        async with serving(stage, tmp_path, HANDOFF_POLICY=str(rules)), asyncio.timeout(60):
+            await leg.ended()
