@@ -9,7 +9,8 @@ let go of, also when the process that was to order it has died before it did. Of
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
+from uuid import uuid4
 
 import sqlalchemy as sa
 from loguru import logger
@@ -41,6 +42,7 @@ AT_ONCE = 50
 LET_GO_SECONDS = 15.0
 """So long after somebody was to be let go of, Twilio is asked whether they are, and again after as long."""
 
+# The whole `Call` is one value of the row, written by `json.dumps`; PostgreSQL keeps such text as it is.
 _DOUBTFUL = '%"doubtful": true%'
 _LETTING_GO = '%"letting_go": true%'
 
@@ -70,13 +72,26 @@ class TwilioLegs:
             return "completed"
 
 
+class Legs(Protocol):
+    """Who knows of legs; see `TwilioLegs`."""
+
+    async def of(self, call: Call) -> tuple[float | None, tuple[Leg, ...]]:
+        """See `TwilioLegs`."""
+        ...
+
+    async def status(self, sid: str) -> str:
+        """See `TwilioLegs`."""
+        ...
+
+
 class Reconciler:
     """Asks about what is doubtful."""
 
-    def __init__(self, switchboard: Switchboard, legs: TwilioLegs) -> None:
+    def __init__(self, switchboard: Switchboard, legs: Legs) -> None:
         """Args: switchboard: finds the calls; legs: tells of their legs."""
         self._switchboard = switchboard
         self._legs = legs
+        self._name = uuid4().hex
         self._asked: dict[tuple[str, str], float] = {}
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
@@ -102,7 +117,6 @@ class Reconciler:
         ringing = ringing.where(CALLS.c.started_at < now - RINGS_SECONDS).order_by(CALLS.c.started_at).limit(AT_ONCE)
         for sid, _ in await self._rows(ringing):
             await self._unless_asked(sid, f"rings {now // RINGS_SECONDS:.0f}", now, self._ask_who_talks)
-
         released = sa.select(CALLS.c.sid, CALLS.c.started_at)
         released = released.where(CALLS.c.ended_at.is_(None) | (CALLS.c.ended_at > now - longest))
         released = released.where(sa.cast(CALLS.c.state, sa.Text).like(_LETTING_GO)).limit(AT_ONCE)
@@ -120,8 +134,7 @@ class Reconciler:
         if (sid, which) in self._asked:
             return
         self._asked[sid, which] = now
-        mine = f"{id(self)} {now}"
-        if await self._switchboard.ledger.remember(sid, which, mine) != mine:
+        if await self._switchboard.ledger.remember(sid, which, self._name) != self._name:
             return
         stored = await self._switchboard.ledger.load(sid)
         if stored is None:
@@ -186,7 +199,8 @@ def _leg(resource: Any) -> Leg:
     elif resource.status == "completed" and ended is not None:
         answered = ended - float(resource.duration or 0)
     created = _seconds(resource.date_created) or 0.0
-    return Leg(str(resource.sid), str(resource.to), str(resource.status), created, answered, ended)
+    to = str(resource.to).partition("?")[0]  # a SIP address has its headers behind it
+    return Leg(str(resource.sid), to, str(resource.status), created, answered, ended)
 
 
 def _seconds(at: datetime | None) -> float | None:

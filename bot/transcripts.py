@@ -137,6 +137,9 @@ class Transcripts:
             if error.status_code < 500 and error.status_code not in _FOR_NOW:
                 raise _Failed(Transcription.REFUSED, str(error), for_good=True) from error
             raise _Failed(Transcription.UNAVAILABLE, str(error)) from error
-        except OpenAIError as error:
+        except (OpenAIError, ValueError) as error:  # no connection, no answer in time, or one that is no JSON
             raise _Failed(Transcription.UNAVAILABLE, repr(error)) from error
-        return said.text.strip()
+        text: object = getattr(said, "text", None)  # what is not JSON comes as it is
+        if not isinstance(text, str):
+            raise _Failed(Transcription.UNAVAILABLE, "the answer holds no text")
+        return text.strip()

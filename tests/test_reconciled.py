@@ -7,14 +7,18 @@ from typing import Any
 import pytest
 from calls import POLICY, Story
 from serving import serving
+from test_admission import Clock, board
 
 from bot import events as ev
 from bot.asked import Leg, PersonStays, Reconciled
 from bot.call import Attempt, Call, End, Outcome, Phase
 from bot.effects import ReleasePerson
 from bot.law import step
+from bot.ledger import Entry, Ledger
 from bot.notices import notices
 from bot.orders import Orders
+from bot.reconciler import Reconciler
+from bot.telephony import Unavailable
 from sandbox.people import Person
 from sandbox.stage import Stage
 from sandbox.story import load
@@ -94,9 +98,58 @@ def test_a_call_of_which_all_was_told_is_not_asked_about():
     assert asked(story.call, leg(status="busy")) is story.call
 
 
+def test_an_attended_person_s_own_leg_says_when_and_by_whom_the_conversation_ended():
+    story = Story().with_bot().asks("doctor").happens(ev.PersonCalled, attempt=1, leg_sid="CA9")
+    for fact in (ev.PersonAnswered, ev.PersonAccepted):
+        story.happens(fact, attempt=1)
+    story.happens(ev.GoodbyeHeard, handoff=1).happens(ev.RedirectAccepted).happens(ev.Bridged, attempt=1)
+    call = asked(over(story), leg(to="+442079460104"))
+    assert (only(call).outcome, only(call).ended_by, only(call).ended_at) == (Outcome.ANSWERED, "person", 1060.0)
+    assert (only(call).bridged_at, call.end) == (story.at, End.PUT_THROUGH), "what was told stands"
+
+
 def test_a_leg_of_another_time_or_of_somebody_else_proves_nothing():
     for other in (leg(created_at=900.0), leg(to="+442079460199")):
         assert only(asked(over(rings()), other)).outcome is Outcome.CALLER_GONE
+
+
+# --- who asks ------------------------------------------------------------------------------------------
+
+
+class Knows:
+    """`bot.reconciler.Legs`, with one answer."""
+
+    def __init__(self, *legs: Leg) -> None:
+        self.legs, self.asked = legs, 0
+
+    async def of(self, call: Call) -> tuple[float | None, tuple[Leg, ...]]:
+        self.asked += 1
+        if self.asked == 1:
+            raise Unavailable(None, None, "not now")
+        return 1065.0, self.legs
+
+    async def status(self, sid: str) -> str:
+        return "in-progress"
+
+
+async def test_of_several_processes_one_asks_and_once_more_when_there_was_no_answer(url: str, spool: Path):
+    ledger, clock = await Ledger.open(url, spool), Clock()
+    ended = over(rings())
+    await ledger.add(ended, Entry(1066.0, "CallEnded", {}, Phase.ENDED, True))
+    knows = Knows(leg())
+    boards = [board(ledger, clock) for _ in range(3)]
+    processes = [Reconciler(each, knows) for each in boards]
+    for now, times in ((1066.5, 0), (1067.1, 1), (1067.5, 1), (1068.1, 2), (1069.5, 2)):
+        clock.now = now
+        for process in (*processes, *processes):
+            await process.look()
+        assert knows.asked == times
+    stored = await ledger.load(ended.sid)
+    assert stored is not None
+    assert (stored.call.end, only(stored.call).reconciled) == (End.PUT_THROUGH, True)
+    for each in boards:
+        await each.close()
+    await ledger.close()
 
 
 # --- on the line ---------------------------------------------------------------------------------------

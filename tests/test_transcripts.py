@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import httpx2
 import pytest
+from aiohttp import web
 from calls import POLICY, SID, Story
 from serving import serving
 
@@ -222,6 +223,21 @@ async def test_that_it_is_given_up_has_a_name_and_the_page_says_it(tmp_path: Pat
         told = await message(url, sid)
         assert (told["transcription"], told["text"]) == (came_of_it, "")
         assert f"was not written down: {came_of_it}" in (await client.get(f"/console/calls/{sid}")).text
+
+
+async def test_an_answer_that_is_no_text_is_none(tmp_path: Path):
+    async def say(request: web.Request) -> web.Response:
+        return web.Response(text="<html>Welcome to the hotel's WLAN</html>", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_post("/{any:.*}", say)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    elsewhere = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    async with spoken(tmp_path, OPENAI_BASE_URL=elsewhere) as (_, url, sid):
+        assert (await message(url, sid))["transcription"] == "unavailable"
+    await runner.cleanup()
 
 
 async def test_a_recording_that_twilio_does_not_have_has_a_name_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
