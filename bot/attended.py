@@ -7,6 +7,7 @@ rung for a caller: `settle` ends every attempt that nobody waits for any more, w
 from dataclasses import replace
 
 from bot import briefing
+from bot.asked import PersonStays
 from bot.call import (
     Attempt,
     Call,
@@ -117,7 +118,7 @@ def settle(call: Call, at: float) -> Step:
         on_the_line = attempt.leg_sid is not None and not attempt.leg_over
         needless = attempt.outcome is not Outcome.ANSWERED or attempt.waits
         if on_the_line and attempt.outcome is not None and needless:
-            call = change_attempt(call, n, leg_over=True)
+            call = change_attempt(call, n, leg_over=True, letting_go=True)
             released.append(ReleasePerson(n))
     return call, tuple(released)
 
@@ -208,7 +209,7 @@ def attended_declined(call: Call, event: PersonDeclined, policy: Policy) -> Step
 def attended_leg_ended(call: Call, event: PersonLegEnded, policy: Policy) -> Step:
     """The person's leg is over."""
     n = event.attempt
-    call = change_attempt(call, n, leg_over=True)
+    call = change_attempt(call, n, leg_over=True, letting_go=False)
     attempt = call.attempts[n - 1]
     if attempt.outcome is None and attempt.waits and call.phase is Phase.PERSON:
         # Gone before the caller was back in the conference, and it may be that they come into an empty one.
@@ -228,6 +229,12 @@ def attended_leg_ended(call: Call, event: PersonLegEnded, policy: Policy) -> Ste
             return back_from(call, policy)  # into an empty conference: the caller is fetched back
         case _:
             return call, ()  # a redirect is under way; when it has taken effect, they are fetched back
+
+
+def person_stays(call: Call, event: PersonStays, policy: Policy) -> Step:
+    """Whoever was to be let go of is still there: the process that was to order it has died before it did."""
+    attempt = _of(call, event, event.attempt)
+    return call, (ReleasePerson(event.attempt),) if attempt is not None and attempt.letting_go else ()
 
 
 def bridged(call: Call, event: Bridged, policy: Policy) -> Step:

@@ -10,6 +10,7 @@ from typing import Any
 from bot.callback_wish import Wish
 from bot.falls import Fall, Rung
 from bot.routing import Found
+from bot.voicemail import Message
 
 
 class Phase(StrEnum):
@@ -234,6 +235,9 @@ class Attempt:
     leg_over: bool = False
     """That call has ended, or is about to by what it was last told."""
 
+    letting_go: bool = False
+    """It was ordered that that call ends, and it is not known yet that it has."""
+
     rang_at: float | None = None
     """When the phone began to ring, where we are told."""
 
@@ -276,18 +280,16 @@ class Attempt:
     introduced: bool | None = None
     """Whether both heard the introduction, in mode `introduce`; None while that is not known."""
 
+    doubtful: bool = False
+    """Its own callbacks did not say all of how it went: Twilio is to be asked."""
+
+    reconciled: bool = False
+    """Twilio was asked how it went."""
+
     @property
     def several(self) -> bool:
         """Whether several telephones are rung at once."""
         return "," in self.number
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message on the recorder."""
-
-    url: str
-    seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,7 +408,11 @@ def end_call(call: Call, at: float, end: End) -> Call:
 
 
 def over(call: Call, at: float) -> Call:
-    """Twilio says that the call is over; how it ended follows from who had the caller."""
+    """Twilio says that the call is over; how it ended follows from who had the caller, as far as we were told."""
+    if call.phase in AWAY_PHASES:
+        for n, attempt in enumerate(call.attempts, 1):
+            if attempt.outcome is None:
+                call = change_attempt(call, n, doubtful=True)
     match call.phase:
         case Phase.ENDED:
             return call

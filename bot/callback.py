@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bot.callback_rules import AGAIN_SECONDS
-from bot.routing import Endpoint, Policy, Target, route
+from bot.routing import Endpoint, Found, Policy, Target, route
 
 KEY_SECONDS = 60.0
 """How much longer than its ring time a person's call may take: the words in their ear, the key, Twilio's own delays."""
@@ -139,6 +139,9 @@ class Callback:
     person: int = 0
     """Which person of the target is next in this try."""
 
+    found: tuple[Found, ...] = ()
+    """Where the people are whom this try asks, as far as a system of the operator's knew it."""
+
     tries: tuple[Try, ...] = ()
     done_at: float | None = None
     outcome: CallbackOutcome | None = None
@@ -157,6 +160,9 @@ class CallbackEvent:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameDue(CallbackEvent):
     """The time has come that the callback waits for."""
+
+    found: tuple[Found, ...] | None = None
+    """Where people are; None where that was not asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,9 +252,21 @@ CallbackStep = tuple[Callback, tuple[CallbackEffect, ...]]
 
 def people(callback: Callback, at: float, policy: Policy) -> list[tuple[Target, Endpoint]]:
     """Whom one try asks, in order: those who are there at this hour. People take turns from try to try."""
-    stops = route(policy, callback.target, at, turn=f"{callback.uid}{callback.round}")
+    turn = f"{callback.uid}{callback.round}"
+    stops = route(policy, callback.target, at, turn=turn, found=callback.found)
     called = ((stop.target, stop.endpoints if stop.target.queue is None else stop.target.people) for stop in stops)
     return [(target, endpoint) for target, endpoints in called for endpoint in endpoints]
+
+
+def newly_over(before: Callback, after: Callback) -> dict[int, Try]:
+    """The tries that a step has brought to an end, by their numbers."""
+    open_before = {n for n, tried in enumerate(before.tries, 1) if tried.outcome is None}
+    known = len(before.tries)
+    return {
+        n: tried
+        for n, tried in enumerate(after.tries, 1)
+        if tried.outcome is not None and (n in open_before or n > known)
+    }
 
 
 def step(callback: Callback, event: CallbackEvent, policy: Policy) -> CallbackStep:
@@ -256,8 +274,8 @@ def step(callback: Callback, event: CallbackEvent, policy: Policy) -> CallbackSt
     if callback.state is State.DONE:
         return _late(callback, event)
     match event:
-        case CameDue(at=at):
-            return _came_due(callback, at, policy) if at >= callback.due_at else (callback, ())
+        case CameDue():
+            return _came_due(callback, event, policy) if event.at >= callback.due_at else (callback, ())
         case WasCancelled(at=at):
             return _cancelled(callback, at)
         case TryEvent(n=n) if not 0 < n <= len(callback.tries) or callback.tries[n - 1].outcome is not None:
@@ -291,8 +309,8 @@ def _late(callback: Callback, event: CallbackEvent) -> CallbackStep:
     return callback, ()
 
 
-def _came_due(callback: Callback, at: float, policy: Policy) -> CallbackStep:
-    n, rules = len(callback.tries), policy.callback
+def _came_due(callback: Callback, event: CameDue, policy: Policy) -> CallbackStep:
+    at, n, rules = event.at, len(callback.tries), policy.callback
     if callback.state is State.PERSON:
         left = (LetGo(n),) if callback.tries[-1].leg_sid else ()
         return _in_vain(callback, TryOutcome.UNKNOWN, at, policy), left
@@ -307,6 +325,8 @@ def _came_due(callback: Callback, at: float, policy: Policy) -> CallbackStep:
     opens = rules.next_time(at)
     if opens > at:
         return replace(callback, due_at=opens), ()
+    if event.found is not None:
+        callback = replace(callback, found=event.found)
     asked = people(callback, at, policy)
     if not asked:  # the target's own hours
         hours = policy.targets[callback.target].hours if callback.target in policy.targets else None

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.callback import Callback
+from bot.callback import Callback, State
 from bot.notices import Notice
 from bot.tables import CALLBACKS, CALLS, OUTBOX
 from bot.writings import insert_new
@@ -56,12 +56,28 @@ async def save(
     return True
 
 
-async def due(connection: AsyncConnection, now: float, limit: int = 20) -> list[str]:
-    """The ids of callbacks that are to go on, the longest waiting first. A caller who is still on the line waits."""
+async def due(connection: AsyncConnection, now: float, limit: int = 20, *, begun_only: bool = False) -> list[str]:
+    """The ids of callbacks that are to go on, the longest waiting first. A caller who is still on the line waits.
+
+    Args:
+        connection: In a transaction.
+        now: Unix seconds.
+        limit: The most that are wanted.
+        begun_only: Only those for which somebody is being called.
+    """
     talking = sa.select(CALLS.c.sid).where(CALLS.c.sid == CALLBACKS.c.call_sid, CALLS.c.ended_at.is_(None))
     wanted = sa.select(CALLBACKS.c.uid).where(CALLBACKS.c.done_at.is_(None), CALLBACKS.c.due_at <= now)
     wanted = wanted.where(~talking.exists())
+    if begun_only:
+        wanted = wanted.where(CALLBACKS.c.state["state"].as_string() != State.WAITING)
     return [*(await connection.execute(wanted.order_by(CALLBACKS.c.due_at).limit(limit))).scalars()]
+
+
+async def open_by_state(connection: AsyncConnection) -> dict[str, int]:
+    """How many are not over, by their state."""
+    state = CALLBACKS.c.state["state"].as_string()
+    wanted = sa.select(state, sa.func.count()).where(CALLBACKS.c.done_at.is_(None)).group_by(state)
+    return {row[0]: row[1] for row in (await connection.execute(wanted)).all()}
 
 
 async def some(

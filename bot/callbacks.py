@@ -7,6 +7,8 @@ What follows from what is `bot/callback.py`'s to say. Which process carries it o
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from math import inf
 
 from loguru import logger
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,21 +27,31 @@ from bot.callback import (
     TryBegan,
     TryNotMade,
     WasCancelled,
+    newly_over,
     step,
 )
 from bot.events import CallbackBooked
+from bot.finder import FindsPeople, NobodyIsAsked
 from bot.ledger import Ledger, LedgerError
 from bot.notices import Notice
 from bot.numbers import dialable
+from bot.observers import Observer
 from bot.outbound_book import in_pace
-from bot.routing import Policy, resolve
+from bot.routing import Policy, finders, resolve
 from bot.telephony import Ambiguous, CallGone, NewCall, Telephony, TelephonyError, Unavailable
 
 LOOK_SECONDS = 0.5
 """How often a process looks into the book."""
 
+COUNT_SECONDS = 10.0
+"""How often it counts those that are open."""
+
 UNKNOWN_RING_SECONDS = 20
 """How long a telephone rings that is not in the policy any more."""
+
+
+async def nothing_is_held() -> str | None:
+    """No reason to wait."""
 
 
 class BeingMade(Exception):
@@ -58,6 +70,9 @@ class Callbacks:
         *,
         clock: Callable[[], float],
         tells: bool = False,
+        held: Callable[[], Awaitable[str | None]] = nothing_is_held,
+        finder: FindsPeople | None = None,
+        observer: Observer | None = None,
     ) -> None:
         """Prepare; nobody is called yet.
 
@@ -68,6 +83,9 @@ class Callbacks:
             policy: The operator's rules, by the number of ours that was called.
             clock: Unix seconds.
             tells: Whether the operator's own systems are told.
+            held: Why this process calls nobody back now, if so.
+            finder: Knows where people are; without one, the policy does.
+            observer: Told of what happens to callbacks.
         """
         self._ledger = ledger
         self._telephony = telephony
@@ -75,6 +93,11 @@ class Callbacks:
         self._policy = policy
         self._clock = clock
         self._tells = tells
+        self._held = held
+        self._finder = finder or NobodyIsAsked()
+        self._observer = observer or Observer()
+        self._open: dict[str, int] = {}
+        self._counted_at = -inf
 
     # --- booking -----------------------------------------------------------------------------------
 
@@ -104,10 +127,13 @@ class Callbacks:
         told = self._notices("callback.requested", new)
         try:
             async with self._ledger.patience.wait():
-                return await self._ledger.transact(lambda connection: book.enter(connection, new, told))
+                taken = await self._ledger.transact(lambda connection: book.enter(connection, new, told))
         except (LedgerError, TimeoutError) as error:
             logger.error("a callback could not be booked: {!r}", error)
             return None
+        if taken is new:
+            self._observer.booked(new)
+        return taken
 
     # --- the book ----------------------------------------------------------------------------------
 
@@ -130,6 +156,10 @@ class Callbacks:
         return await self._ledger.transact(
             lambda connection: book.some(connection, open_only=open_only, call_sid=call_sid, limit=limit, before=before)
         )
+
+    def open_in(self, state: State) -> int:
+        """How many are in a state, as they were counted last."""
+        return self._open.get(state, 0)
 
     async def cancel(self, uid: str) -> Callback | None:
         """Nobody is to be called any more. Returns the callback as it is then; None for one that nobody asked for.
@@ -154,33 +184,30 @@ class Callbacks:
         Raises:
             LedgerError: The record does not answer.
         """
+        in_pace_already = False
         while True:
             kept = await self._ledger.transact(lambda connection: book.read(connection, uid))
             if kept is None:
                 return None
             before, version = kept
-            after, effects = step(before, event, self._policy(before.called))
+            policy = self._policy(before.called)
+            after, effects = step(before, event, policy)
             if after is before:
                 return before
-            calls = any(isinstance(effect, CallSomebody) for effect in effects)
-            told = self._news(before, after)
-
-            async def save(
-                connection: AsyncConnection,
-                after: Callback = after,
-                version: int = version,
-                told: tuple[Notice, ...] = told,
-                calls: bool = calls,
-            ) -> bool | None:
-                if calls and not await in_pace(connection, event.at):
-                    return None
-                return await book.save(connection, after, version, event.at, told)
-
-            saved = await self._ledger.transact(save)
+            calls = not in_pace_already and any(isinstance(effect, CallSomebody) for effect in effects)
+            if calls and isinstance(event, CameDue) and before.person == 0 and finders(policy, before.target):
+                # Asked only by who may call now, and not each time that somebody looks.
+                if not await self._in_pace(event.at):
+                    return before
+                in_pace_already = True
+                event = await self._completed(event, before, policy)
+                continue
+            saved = await self._save(before, after, version, event.at, paced=calls)
             if saved is None:
                 return before  # the pace does not allow a call yet
             if not saved:
                 continue
+            self._observer.callback_stepped(before, after)
             if after.state is State.DONE and before.state is not State.DONE:
                 with logger.contextualize(call_sid=after.call_sid):
                     logger.info("a callback is over after {} calls: {}", len(after.tries), after.outcome)
@@ -202,14 +229,53 @@ class Callbacks:
             await sleep(LOOK_SECONDS)
 
     async def work(self) -> None:
-        """Go on with every callback that is due. Raises `LedgerError`."""
+        """Go on with every callback that is due. Those whose next person is to be called wait while all are held.
+
+        Raises:
+            LedgerError: The record does not answer.
+        """
         now = self._clock()
-        for uid in await self._ledger.transact(lambda connection: book.due(connection, now)):
+        if now >= self._counted_at + COUNT_SECONDS:
+            self._counted_at = now
+            self._open = await self._ledger.transact(book.open_by_state)
+        due = await self._ledger.transact(lambda connection: book.due(connection, now))
+        if due and (why := await self._held()) is not None:
+            logger.debug("nobody is called back from here: {}", why)
+            due = await self._ledger.transact(lambda connection: book.due(connection, now, begun_only=True))
+        for uid in due:
             await self.take(uid, CameDue(at=now))
+
+    async def _save(self, before: Callback, after: Callback, version: int, at: float, *, paced: bool) -> bool | None:
+        """Write a step. Returns whether nobody else was first; None where the pace does not allow what it needs."""
+        told = self._news(before, after)
+
+        async def save(connection: AsyncConnection) -> bool | None:
+            if paced and not await in_pace(connection, at):
+                return None
+            return await book.save(connection, after, version, at, told)
+
+        return await self._ledger.transact(save)
+
+    async def _in_pace(self, at: float) -> bool:
+        return await self._ledger.transact(lambda connection: in_pace(connection, at))
+
+    async def _completed(self, event: CameDue, callback: Callback, policy: Policy) -> CameDue:
+        """The event with where the people of the callback's target are now."""
+        why: dict[str, object] = {
+            "call_sid": callback.call_sid,
+            "caller": callback.number,
+            "called": callback.called,
+            "by": "callback",
+            "reason": callback.reason,
+            "summary": callback.summary,
+            "wants": (),
+        }
+        found = await self._finder.find(policy, callback.target, why)
+        return replace(event, at=self._clock(), found=found)
 
     async def _call(self, callback: Callback, n: int) -> None:
         tried, policy = callback.tries[n - 1], self._policy(callback.called)
-        target = resolve(policy, tried.target)
+        target = resolve(policy, tried.target, callback.found)
         person = next((each for each in target.people if each.address == tried.number), None)
         new = NewCall(
             to=tried.number,
@@ -247,10 +313,8 @@ class Callbacks:
 
     def _news(self, before: Callback, after: Callback) -> tuple[Notice, ...]:
         told: tuple[Notice, ...] = ()
-        for n, tried in enumerate(after.tries, 1):
-            known = before.tries[n - 1].outcome if n <= len(before.tries) else None
-            if tried.outcome is not None and known is None:
-                told += self._notices("callback.tried", after, n)
+        for n in newly_over(before, after):
+            told += self._notices("callback.tried", after, n)
         if after.outcome is not None and before.outcome is None:
             told += self._notices("callback.done", after)
         return told

@@ -9,6 +9,7 @@ from enum import StrEnum
 from bot.call import By, Call
 from bot.effects import Timer
 from bot.routing import Found
+from bot.voicemail import Transcription
 
 
 class Failure(StrEnum):
@@ -239,6 +240,9 @@ class PersonAnswered(Event):
     leg_sid: str = ""
     """See `PersonCalled`, where we are told."""
 
+    asked: bool = False
+    """Nobody told: Twilio was asked."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonCalled(Event):
@@ -347,6 +351,15 @@ class MessageRecorded(Event):
     seconds: int
     failsafe: bool = False
     """It was the recorder behind the failsafe target, in the document that Twilio holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageTranscribed(Event):
+    """It is known what came of writing the caller's message down."""
+
+    transcription: Transcription
+    text: str = ""
+    """What they said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Where the people of a target are right now, asked of the operator's own system when a hand-off is requested.
+"""Where the people of a target are right now, asked of the operator's own system when they are to be called.
 
 What it says is checked like the operator's own file, and against the addresses that the operator allows. Whatever goes
 wrong, the numbers of the file hold: a caller waits for nobody's database longer than `ANSWER_SECONDS`.
@@ -32,10 +32,20 @@ RING_SECONDS = 20
 
 
 class FindsPeople(Protocol):
-    """Completes requests for hand-offs with where people are."""
+    """Knows where people are, for hand-offs and for callbacks."""
 
     async def complete(self, request: HandoffRequested, call: Call, policy: Policy) -> HandoffRequested:
         """The request with what is known of the people of its target, and of those that come after it."""
+        ...
+
+    async def find(self, policy: Policy, key: str, why: dict[str, Any]) -> tuple[Found, ...]:
+        """Where the people of a target are, and of those that come after it.
+
+        Args:
+            policy: The operator's rules.
+            key: The target's key.
+            why: What is told of the reason, as JSON.
+        """
         ...
 
 
@@ -45,6 +55,10 @@ class NobodyIsAsked:
     async def complete(self, request: HandoffRequested, call: Call, policy: Policy) -> HandoffRequested:
         """See `FindsPeople`."""
         return request
+
+    async def find(self, policy: Policy, key: str, why: dict[str, Any]) -> tuple[Found, ...]:
+        """See `FindsPeople`."""
+        return ()
 
 
 class Answer(Section):
@@ -71,21 +85,25 @@ class PeopleFinder:
         """See `FindsPeople`."""
         if request.target is None or request.by in AT_ANY_HOUR or call.phase not in BOT_PHASES:
             return request
-        asked = finders(policy, request.target)
-        answers = await asyncio.gather(*(self._ask(key, finder, request, call) for key, finder in asked.items()))
-        return replace(request, found=tuple(found for found in answers if found is not None))
-
-    async def _ask(self, key: str, finder: Finder, request: HandoffRequested, call: Call) -> Found | None:
-        question: dict[str, Any] = {
+        why: dict[str, Any] = {
             "call_sid": call.sid,
             "caller": call.caller,
             "called": call.called,
-            "target": key,
             "by": request.by,
             "reason": request.reason,
             "summary": request.summary,
             "wants": request.wants,
         }
+        return replace(request, found=await self.find(policy, request.target, why))
+
+    async def find(self, policy: Policy, key: str, why: dict[str, Any]) -> tuple[Found, ...]:
+        """See `FindsPeople`."""
+        asked = finders(policy, key)
+        answers = await asyncio.gather(*(self._ask(each, finder, why) for each, finder in asked.items()))
+        return tuple(found for found in answers if found is not None)
+
+    async def _ask(self, key: str, finder: Finder, why: dict[str, Any]) -> Found | None:
+        question = {**why, "target": key}
         try:
             people = _people(await self._post(finder.url, json.dumps(question)))
         except ValidationError as error:

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from bot import briefing, triggers
+from bot.asked import PersonStays
 from bot.attended import (
     attended_accepted,
     attended_answered,
@@ -29,6 +30,7 @@ from bot.attended import (
     person_not_called,
     person_overdue,
     person_ringing,
+    person_stays,
     seek,
     settle,
 )
@@ -96,9 +98,11 @@ from bot.parting import caller_spoke, farewell_heard, farewell_requested, hang_u
 from bot.person_events import IntroductionEnded
 from bot.queue_rules import is_queue
 from bot.queued import QUEUED
+from bot.reconciled import RECONCILED
 from bot.rescue import line_lost, rescue_asked
 from bot.routing import BargeIn, Policy, finders, resolve
 from bot.sent_back import SENT_BACK, with_person
+from bot.transcribed import TRANSCRIBED
 from bot.transfer import (
     CHECK_SECONDS,
     FAILSAFE_CHECK_SECONDS,
@@ -406,8 +410,11 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     **QUEUED,
     DialEnded: dial_ended,
     MessageRecorded: message_recorded,
+    **TRANSCRIBED,
     CallEnded: _call_ended,
     CallLives: _call_lives,
+    **RECONCILED,
+    PersonStays: person_stays,
     TimerFired: _timer_fired,
 }
 EVENTS: tuple[type[Event], ...] = tuple(HANDLERS)

@@ -32,6 +32,7 @@ from bot.outbox import Outbox
 from bot.prices import Prices
 from bot.queues import Queues
 from bot.reception import Receptions
+from bot.reconciler import Reconciler, TwilioLegs
 from bot.recordings import Recordings
 from bot.reporter import Reporter
 from bot.retention import Retention
@@ -43,6 +44,7 @@ from bot.switchboard import Switchboard
 from bot.telephony import Telephony, TwilioTelephony
 from bot.tokens import PersonPages, Seal, StreamTokens
 from bot.traces import Traces
+from bot.transcripts import OPENAI_URL, Transcripts
 from bot.wire import Wire, wire_of
 
 PREPARED_AT_ONCE = 50
@@ -184,7 +186,11 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         retention = Retention(settings.database_url, recordings, days=days, clock=time.time)
     secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret is not None else ""
     finder = PeopleFinder(secret, time.time)
-    metrics = Metrics(live=lambda phase: switchboard.live_in(phase), spooled=lambda: ledger.spooled)
+    metrics = Metrics(
+        live=lambda phase: switchboard.live_in(phase),
+        spooled=lambda: ledger.spooled,
+        callbacks=lambda state: callbacks.open_in(state),
+    )
     callbacks = Callbacks(
         ledger,
         telephony,
@@ -192,6 +198,9 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         lambda called: receptions.of(called).policy,
         clock=time.time,
         tells=settings.webhook_url is not None,
+        held=lambda: switchboard.held(),
+        finder=finder,
+        observer=metrics,
     )
     switchboard = Switchboard(
         policy=lambda called: receptions.of(called).policy,
@@ -229,6 +238,12 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
     if settings.webhook_url is not None:
         outbox = Outbox(ledger, settings.webhook_url, secret, clock=switchboard.now)
         background.append(asyncio.create_task(outbox.run()))
+    if (key := settings.openai_api_key) is not None and receptions.transcribe:
+        base_url = configuration.environ.get("OPENAI_BASE_URL", OPENAI_URL)
+        transcripts = Transcripts(switchboard, recordings, aside, api_key=key.get_secret_value(), base_url=base_url)
+        background.append(asyncio.create_task(transcripts.run()))
+    if isinstance(telephony, TwilioTelephony):
+        background.append(asyncio.create_task(Reconciler(switchboard, TwilioLegs(telephony.client)).run()))
     if receptions.call_out:
         background.append(asyncio.create_task(outbound.run()))
     background.append(asyncio.create_task(callbacks.run()))

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from bot.call import Call, Phase
+from bot.callback import Callback, State, newly_over
 from bot.events import Event, HangUpFailed, ModelLost, RedirectFailed
 from bot.observers import Observer
 
@@ -24,12 +25,19 @@ _CODES = {20003, 20404, 20429, 21218, 21220, 31920, 32018, 64101}
 class Metrics(Observer):
     """Counts the steps of this process's calls."""
 
-    def __init__(self, *, live: Callable[[Phase], int], spooled: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        *,
+        live: Callable[[Phase], int],
+        spooled: Callable[[], int],
+        callbacks: Callable[[State], int] = lambda state: 0,
+    ) -> None:
         """Make them.
 
         Args:
             live: How many calls this process holds in a phase.
             spooled: How many writings wait for the database.
+            callbacks: How many callbacks are in a state, in the record of all processes.
         """
         self._registry = registry = CollectorRegistry()
         calls = Gauge(
@@ -90,6 +98,18 @@ class Metrics(Observer):
             ["failure", "code"],
             registry=registry,
         )
+        open_ = "Callbacks that are not over, in the record: every process tells the same"
+        by_state = Gauge("putthrough_callbacks_open", open_, ["state"], registry=registry)
+        for state in State:
+            if state is not State.DONE:
+                by_state.labels(state.value).set_function(lambda state=state: callbacks(state))
+        self._booked = Counter("putthrough_callbacks_booked", "Callbacks that were asked for", registry=registry)
+        self._called_back = Counter(
+            "putthrough_callbacks_done", "Callbacks that are over, by how they ended", ["outcome"], registry=registry
+        )
+        self._tries = Counter(
+            "putthrough_callback_tries", "Calls to people for callbacks", ["target", "outcome"], registry=registry
+        )
         self._models_lost = Counter("putthrough_models_lost", "Sessions of the model that broke", registry=registry)
 
     def began(self, call: Call) -> None:
@@ -117,6 +137,18 @@ class Metrics(Observer):
     def silent(self, call: Call, seconds: float) -> None:
         """See `Observer`."""
         self._silences.observe(seconds)
+
+    def booked(self, callback: Callback) -> None:
+        """See `Observer`."""
+        self._booked.inc()
+
+    def callback_stepped(self, before: Callback, after: Callback) -> None:
+        """See `Observer`."""
+        for tried in newly_over(before, after).values():
+            if tried.outcome is not None:
+                self._tries.labels(tried.target, tried.outcome.value).inc()
+        if after.outcome is not None and before.outcome is None:
+            self._called_back.labels(after.outcome.value).inc()
 
     async def watch_loop(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Ask the running event loop for ever whether it is late."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from bot.call import Attempt, Call, Handoff, Outcome, Phase
 from bot.queue_rules import is_queue
+from bot.voicemail import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Notice:
 
     type: str
     """`call.started`, `call.ended`, or `handoff.` and one of requested, ringing, queued, answered, accepted, bridged,
-    declined, failed, ended."""
+    declined, failed, ended, reconciled; or `voicemail.transcribed`."""
 
     data: dict[str, Any]
     """What belongs to it, as JSON."""
@@ -45,12 +46,22 @@ def notices(before: Call | None, after: Call, page: Callable[[int], str] = lambd
         end = {"end": str(after.end), "ended_at": after.ended_at}
         message = {"message": after.message.url, "message_seconds": after.message.seconds} if after.message else {}
         told.append(Notice("call.ended", _of_call(after) | end | message))
+    was = before.message.transcription if before and before.message else None
+    if after.message is not None and after.message.transcription is not None and was is None:
+        told.append(Notice("voicemail.transcribed", _of_call(after) | _of_message(after.message)))
     return tuple(told)
+
+
+def _of_message(message: Message) -> dict[str, Any]:
+    about = {"message": message.url, "message_seconds": message.seconds}
+    return about | {"transcription": str(message.transcription), "text": message.text}
 
 
 def _news(before: Attempt | None, after: Attempt) -> list[str]:
     """What has happened to an attempt. A `<Dial>` rings as soon as it is ordered; a call of its own says when."""
     old = before or Attempt(after.target, after.number, after.at, attended=after.attended)
+    if after.reconciled and not old.reconciled and after.outcome is not None:
+        return ["reconciled"]  # what was told before stands corrected
     news: list[str] = []
     if before is None and is_queue(after.number):
         news.append("queued")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from bot.call import Call
+from bot.callback import Callback
 from bot.events import Event
 from bot.speaking import Speaker
 
@@ -30,6 +31,12 @@ class Observer:
 
     def silent(self, call: Call, seconds: float) -> None:
         """A media stream is over, in which nobody spoke for so long at most."""
+
+    def booked(self, callback: Callback) -> None:
+        """Somebody is to be called back."""
+
+    def callback_stepped(self, before: Callback, after: Callback) -> None:
+        """A step of a callback was made here, and nowhere else."""
 
 
 class Observers(Observer):
@@ -73,3 +80,13 @@ class Observers(Observer):
         """See `Observer`."""
         for each in self._observers:
             each.silent(call, seconds)
+
+    def booked(self, callback: Callback) -> None:
+        """See `Observer`."""
+        for each in self._observers:
+            each.booked(callback)
+
+    def callback_stepped(self, before: Callback, after: Callback) -> None:
+        """See `Observer`."""
+        for each in self._observers:
+            each.callback_stepped(before, after)

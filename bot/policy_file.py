@@ -34,9 +34,9 @@ from bot.routing import (
     Order,
     Policy,
     Target,
-    Voicemail,
 )
 from bot.triggers_entry import TargetReference, TriggersEntry
+from bot.voicemail_entry import VoicemailEntry
 from pipelines.problems import refusal
 from pipelines.section import Section, Text
 from pipelines.yaml_file import read_yaml
@@ -187,18 +187,6 @@ class TargetEntry(Section):
         )
 
 
-class VoicemailEntry(Section):
-    """The recorder at the end of the road."""
-
-    greeting: Annotated[Text, Field(max_length=1000)] = (
-        "Nobody can take your call right now. Please leave a message after the tone."
-    )
-    """What is said before the tone."""
-
-    max_seconds: int = Field(default=120, ge=5, le=3600)
-    """The longest message. Seconds."""
-
-
 class GoodbyeEntry(Section):
     """What the caller hears before being put through."""
 
@@ -343,7 +331,7 @@ class PolicyFile(Section):
             targets={key: entry.target(key) for key, entry in self.targets.items()},
             default=self.default,
             failsafe=self.failsafe_target or self.default,
-            voicemail=Voicemail(self.voicemail.greeting, self.voicemail.max_seconds),
+            voicemail=self.voicemail.voicemail(),
             goodbye_line=self.goodbye.line,
             nobody=self.nobody,
             goodbye_seconds=self.goodbye.seconds,

@@ -76,6 +76,11 @@ class Receptions:
         }
 
     @property
+    def transcribe(self) -> bool:
+        """Whether messages to any of our numbers are to be written down."""
+        return any(each.policy.voicemail.transcriber is not None for each in (self.default, *self._by_number.values()))
+
+    @property
     def call_out(self) -> bool:
         """Whether the bot may call somebody from any of our numbers."""
         return any(each.policy.outbound is not None for each in (self.default, *self._by_number.values()))

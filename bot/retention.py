@@ -17,7 +17,7 @@ from bot import callback_book as book, database
 from bot.call import Call
 from bot.record import CALL, LedgerError
 from bot.recordings import Recordings
-from bot.tables import ANSWERS, CALLS, JOURNAL, OUTBOX, TRANSCRIPT
+from bot.tables import ANSWERS, CALLS, JOURNAL, MESSAGES, OUTBOX, TRANSCRIPT
 from bot.telephony import TelephonyError
 
 DAY = 86_400.0
@@ -116,6 +116,7 @@ class Retention:
             await connection.execute(sa.delete(TRANSCRIPT).where(TRANSCRIPT.c.call_sid == sid))
             await connection.execute(sa.delete(ANSWERS).where(ANSWERS.c.call_sid == sid))
             await connection.execute(sa.delete(OUTBOX).where(OUTBOX.c.call_sid == sid))
+            await connection.execute(sa.delete(MESSAGES).where(MESSAGES.c.call_sid == sid))
             await _clean_journal(connection, sid)
             await book.forget(connection, sid)
         return True
@@ -124,7 +125,7 @@ class Retention:
 def without_words(call: Call) -> Call:
     """The call without what anybody said."""
     handoffs = tuple(replace(handoff, reason="", summary="") for handoff in call.handoffs)
-    message = None if call.message is None else replace(call.message, url="")
+    message = None if call.message is None else replace(call.message, url="", text="")
     wishes = tuple(replace(wish, reason="", summary="") for wish in call.wishes)
     return replace(call, handoffs=handoffs, message=message, purpose="", wishes=wishes)
 

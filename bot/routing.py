@@ -15,6 +15,7 @@ from bot.callback_rules import CallbackRules
 from bot.modes import Mode
 from bot.opening import Opening
 from bot.queue_rules import Queue
+from bot.voicemail import Voicemail
 
 OURS = "ours"
 """A caller id that means the number that was called."""
@@ -177,17 +178,6 @@ class Stop:
     def ring_seconds(self) -> int:
         """How long the slowest of them is given. Seconds."""
         return max(endpoint.ring_seconds for endpoint in self.endpoints)
-
-
-@dataclass(frozen=True, slots=True)
-class Voicemail:
-    """The recorder at the end of the road."""
-
-    greeting: str
-    """Said before the tone."""
-
-    max_seconds: int = 120
-    """The longest message. Seconds."""
 
 
 @dataclass(frozen=True, slots=True)

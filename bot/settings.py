@@ -358,6 +358,11 @@ def load_all(environ: Mapping[str, str] | None = None, env_file: str | Path | No
         if any(target.finder for target in policy.targets.values()) and not values.get("WEBHOOK_SECRET"):
             remedy = "set it to a long text that the system asked by `resolve` knows: it proves that a request is ours"
             problems.append(Problem("environment", "`WEBHOOK_SECRET` is missing, but a target has `resolve`", remedy))
+        if policy.voicemail.transcriber is not None and not values.get("OPENAI_API_KEY"):
+            remedy = "set it to a key from platform.openai.com, or remove `transcribe`"
+            problems.append(
+                Problem("environment", "`OPENAI_API_KEY` is missing, but `voicemail` has `transcribe`", remedy)
+            )
         return Answering(replace(policy, other_models=len(pipelines) - 1), pipelines)
 
     first = answering(policy_path, pipeline_name)

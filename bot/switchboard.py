@@ -27,6 +27,8 @@ from bot.telephony import Telephony
 from bot.tokens import PersonPages, Seal, StreamTokens
 from bot.twiml import document
 
+DRAINS = "the bot's server is being replaced"
+
 
 class Switchboard:
     """Finds, opens and forgets the sessions of calls."""
@@ -292,10 +294,14 @@ class Switchboard:
         """Why no call can be made now, if so: the bot would not take it."""
         return self._closed_here() or await self._admission.closed_to_all(None, self.now())
 
+    async def held(self) -> str | None:
+        """Why no call is begun now for which the bot is not needed, if so."""
+        return DRAINS if self.draining else await self._admission.closed_to_all(None, self.now())
+
     def _closed_here(self, taken: Session | None = None) -> str | None:
         """Why the bot of this process takes no more calls (or, of those that it knows, not this one), if so."""
         if self.draining:
-            return "the bot's server is being replaced"
+            return DRAINS
         with_bot = (Phase.CONNECTING, *BOT_PHASES)
         talking = sum(session.call.phase in with_bot for session in self._sessions.values() if session is not taken)
         return self._admission.closed_here(talking)

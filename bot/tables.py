@@ -2,7 +2,8 @@
 
 `calls` has one row per call, the whole pure `Call` with a version; `journal` has what happened, in order, and is only
 ever appended to; `transcript` has what was said; `answers` has what Twilio's webhooks were answered with; and
-`switches` has what an operator turned on or off for all processes. `outbound` and `callbacks` have whom we are to call.
+`switches` has what an operator turned on or off for all processes. `outbound` and `callbacks` have whom we are to call,
+and `messages` what is to be written down.
 """
 
 import sqlalchemy as sa
@@ -23,6 +24,7 @@ class _Plain(sa.TypeDecorator[str]):
 METADATA = sa.MetaData()
 _COUNTED = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite counts up a primary key of the type INTEGER only
 _WITHOUT_END = sa.text("ended_at IS NULL")
+_LEFT = sa.text("\"end\" = 'message_left'")
 
 CALLS = sa.Table(
     "calls",
@@ -42,6 +44,8 @@ CALLS = sa.Table(
     sa.Index("calls_by_phase", "phase", "started_at"),
     sa.Index("calls_without_end", "started_at", sqlite_where=_WITHOUT_END, postgresql_where=_WITHOUT_END),
     sa.Index("calls_by_caller", "caller", "started_at"),
+    sa.Index("calls_by_end", "ended_at"),
+    sa.Index("calls_with_message", "ended_at", sqlite_where=_LEFT, postgresql_where=_LEFT),
 )
 
 # No foreign keys: what happens to a call whose first row could not be written is kept all the same.
@@ -145,4 +149,13 @@ CALLBACKS = sa.Table(
     sa.Index("callbacks_by_call", "call_sid"),
     sa.Index("callbacks_by_time", "asked_at"),
     sa.Index("callbacks_open", "due_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+)
+
+MESSAGES = sa.Table(
+    "messages",
+    METADATA,
+    sa.Column("call_sid", _Plain, primary_key=True),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("due_at", sa.Double, nullable=False),  # not before then; whoever is at it has put it off
+    sa.Column("done_at", sa.Double),
 )

@@ -12,7 +12,6 @@ from bot.call import (
     Call,
     End,
     Handoff,
-    Message,
     Outcome,
     Phase,
     change_attempt,
@@ -58,6 +57,7 @@ from bot.falls import Rung
 from bot.queue_rules import is_queue
 from bot.routing import Fallback, Mode, Policy, Stop, after_nobody, failsafe_seconds, resolve, route
 from bot.sent_back import after_conference
+from bot.voicemail import Message
 
 REDIRECT_SECONDS = 10.0
 """The longest wait for any sign of a redirect; past it our own stream is closed."""
@@ -267,6 +267,7 @@ def person_answered(call: Call, event: PersonAnswered, policy: Policy) -> Step:
     if attempt is None or attempt.answered_at is not None:
         return call, ()
     call = change_attempt(call, n, answered_at=event.at, answered_by=event.who or None, machine=event.machine)
+    call = change_attempt(call, n, reconciled=event.asked)
     if not attempt.failsafe and resolve(policy, attempt.target).mode is not Mode.DIAL:
         return call, ()  # picked up, not yet accepted
     return _with_person(call, event, n)
@@ -325,7 +326,8 @@ def dial_ended(call: Call, event: DialEnded, policy: Policy) -> Step:
         together = event.at - (attempt.bridged_at or event.at)
         ended_by = "caller" if event.caller_gone else "person"
         short = attempt.bridged_at is not None and together < policy.short_seconds
-        call = change_attempt(call, event.attempt, ended_by=ended_by, short=short)
+        untold = attempt.bridged_at is None
+        call = change_attempt(call, event.attempt, ended_by=ended_by, short=short, doubtful=untold)
     call = replace(call, stream_open=False)
     if outcome is Outcome.ANSWERED:
         return end_call(call, event.at, End.PUT_THROUGH), (HangUp(),)

@@ -79,6 +79,9 @@ class Network:
         self.calls: list[CallerLeg] = []
         self._account = Account(account_sid, auth_token, journal, dict(api_keys or {}), strict)
         self._webhook_seconds = webhook_seconds
+        self.lost_webhooks: list[str] = []
+        """Webhooks whose address holds one of these never arrive."""
+
         self._rest_port = rest_port
         self._rest = Rest(self._account, self._place)
         self._http: aiohttp.ClientSession | None = None
@@ -145,6 +148,7 @@ class Network:
             self.journal,
             auth_token=self._account.auth_token,
             timeout=self._webhook_seconds,
+            lost=self.lost_webhooks,
         )
         self._account.conferences = Conferences(self._tell_of_conference)
         self._account.rest_url = await self._rest.open(self._rest_port)

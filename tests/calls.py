@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from bot import effects as ef, events as ev, person_events as pe, queue_events as qe
+from bot.asked import PersonStays, Reconciled
 from bot.call import Call, Phase
 from bot.callback_rules import CallbackRules
 from bot.effects import Effect
@@ -10,7 +11,8 @@ from bot.events import Event
 from bot.law import answer, step
 from bot.outgoing import place
 from bot.queue_rules import Queue
-from bot.routing import Endpoint, Mode, Order, Outbound, Phrase, Policy, Target, Triggers, Voicemail
+from bot.routing import Endpoint, Mode, Order, Outbound, Phrase, Policy, Target, Triggers
+from bot.voicemail import Transcription, Voicemail
 
 SID = "CA" + "a1" * 16
 CALLER = "+442079460100"
@@ -257,7 +259,10 @@ def samples(at: float = 2000.0) -> dict[str, Event]:
         "failsafe answers": ev.PersonAnswered(at=at, attempt=0),
         "failsafe's message": ev.MessageRecorded(at=at, url="https://api.example/RE1", seconds=9, failsafe=True),
         "message": ev.MessageRecorded(at=at, url="https://api.example/RE1", seconds=9),
+        "message written down": ev.MessageTranscribed(at=at, transcription=Transcription.WRITTEN, text="Hello."),
         "call ended": ev.CallEnded(at=at),
+        "Twilio was asked": Reconciled(at=at, ended_at=at),
+        "person stays": PersonStays(at=at, attempt=1),
         "call lives": ev.CallLives(at=at),
         "goodbye's time is up": ev.TimerFired(at=at, timer=ef.Timer.GOODBYE, number=1),
         "farewell's time is up": ev.TimerFired(at=at, timer=ef.Timer.FAREWELL, number=1),

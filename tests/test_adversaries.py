@@ -79,7 +79,7 @@ def ring_nobody_else(tool: str, asked: dict[str, object], said: str) -> set[str]
     return everybody
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=10_000, deadline=None)
 @given(st.sampled_from(TOOLS), arguments, words)
 def test_adversaries_ring_nobody_but_whom_the_operator_wrote_down(tool: str, asked: dict[str, object], said: str):
     ring_nobody_else(tool, asked, said)

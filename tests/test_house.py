@@ -56,6 +56,10 @@ PURE = {
         "queue_twiml",
         "queue_words",
         "xml_text",
+        "voicemail",
+        "transcribed",
+        "asked",
+        "reconciled",
     ),
     *("addresses", "twiml", "briefing", "phrases", "notices", "tokens", "playout", "speaking"),
 }

@@ -17,6 +17,7 @@ from bot.routing import Mode, Policy
 from bot.telephony import Ambiguous, CallGone, Refused, TelephonyError, Unavailable
 from bot.tokens import PersonPages, Seal
 from bot.tools import LONGEST_INTRODUCTION, call_tools, requested
+from bot.xml_text import SAY_LIMIT
 
 CONFERENCE = f"CF{7:032x}"
 DOCTOR = replace(POLICY.targets["doctor"], mode=Mode.INTRODUCE)
@@ -114,7 +115,7 @@ def test_hostile_words_are_words_in_the_announcement(text: str):
     [said] = ET.fromstring(document)
     assert said.tag == "Say"
     assert len(said) == 0
-    assert len(said.text or "") <= twiml.SAY_LIMIT
+    assert len(said.text or "") <= SAY_LIMIT
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -6,6 +6,7 @@ from calls import CALLER, POLICY, RESCUED, SID, US, leg
 from hypothesis import given, settings, strategies as st
 
 from bot import effects as ef, events as ev, person_events as pe, queue_events as qe
+from bot.asked import PersonStays, Reconciled
 from bot.call import BOT_PHASES, Call, Outcome, Phase, latest_open, waiting_person
 from bot.effects import Effect
 from bot.events import Event, ImpossibleEvent
@@ -14,6 +15,7 @@ from bot.outgoing import place
 from bot.queue_rules import is_queue
 from bot.rescue import BOT_RESCUES
 from bot.routing import Mode, Policy, allowed_numbers, resolve
+from bot.voicemail import Transcription
 
 numbers = st.integers(0, 3)
 flags = st.booleans()
@@ -69,6 +71,9 @@ events = st.one_of(
     event(qe.QueueLeft, attempt=numbers, result=results, caller_gone=flags),
     event(ev.MessageRecorded, url=st.just("https://api.example/RE1"), seconds=numbers, failsafe=flags),
     event(ev.RescueAsked, leg=numbers, closed=st.sampled_from(["", "no place"])),
+    event(Reconciled, ended_at=st.floats(0, 100), legs=st.just(())),
+    event(PersonStays, attempt=numbers),
+    event(ev.MessageTranscribed, transcription=st.sampled_from(Transcription)),
     event(ev.LimitReached, what=st.just("tokens")),
     event(ev.CallEnded),
     event(ev.CallLives),

@@ -3,14 +3,16 @@
 import json
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from calls import SID, Story, call_in
+from calls import CALLER, SID, US, Story, call_in
 from loguru import logger
 
 from bot import events as ev
 from bot.call import Phase
+from bot.callback import Callback, CallbackOutcome, State, Try, TryOutcome
 from bot.logs import set_up_logs
 from bot.metrics import Metrics
 
@@ -65,6 +67,25 @@ def test_answers_silences_and_lost_models_are_counted(metrics: Metrics):
     assert figures["putthrough_response_seconds_sum"] == 0.4
     assert figures["putthrough_silence_seconds_sum"] == 3.0
     assert figures["putthrough_models_lost_total"] == 1
+
+
+def test_callbacks_and_their_calls_are_counted_by_how_they_ended():
+    open_now = {State.WAITING: 3}
+    metrics = Metrics(live=lambda phase: 0, spooled=lambda: 0, callbacks=lambda state: open_now.get(state, 0))
+    asked = Callback(SID[2:], SID, CALLER, US, "desk", "", "", 1.0, 1.0, 1.0)
+    called = replace(asked, state=State.PERSON, tries=(Try("desk", "+442079460101", 1.0),))
+    over = replace(called.tries[0], outcome=TryOutcome.BUSY)
+    done = replace(called, state=State.DONE, tries=(over,), outcome=CallbackOutcome.NOBODY)
+    metrics.booked(asked)
+    for before, after in pairwise([asked, called, done]):
+        metrics.callback_stepped(before, after)
+    figures = told(metrics)
+    assert figures["putthrough_callbacks_booked_total"] == 1
+    assert figures['putthrough_callback_tries_total{outcome="busy",target="desk"}'] == 1
+    assert figures['putthrough_callbacks_done_total{outcome="nobody"}'] == 1
+    assert figures['putthrough_callbacks_open{state="waiting"}'] == 3
+    assert figures['putthrough_callbacks_open{state="person"}'] == 0
+    assert "+44" not in metrics.page().decode()
 
 
 async def test_the_loop_is_asked_whether_it_is_late(metrics: Metrics):

@@ -97,7 +97,7 @@ async def test_a_process_of_the_version_before_goes_on_writing(url: str, spool: 
 async def test_replicas_that_start_at_once_on_an_empty_database_migrate_it_once(postgresql: str):
     engines = [create_engine(postgresql) for _ in range(6)]
     await asyncio.gather(*(migrate(postgresql, engine) for engine in engines))
-    assert await on(postgresql, revisions) == ["0006"]
+    assert await on(postgresql, revisions) == ["0007"]
     assert await on(postgresql, differences) == []
     for engine in engines:
         await engine.dispose()

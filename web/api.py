@@ -92,6 +92,8 @@ class AttemptView(_Facts):
     """The person sent the caller back to the bot."""
     short: bool
     """The conversation was hardly one."""
+    reconciled: bool
+    """Callbacks did not say all of how it went, so Twilio was asked."""
     ended_at: datetime | None
     outcome: Outcome | None
     code: int | None

@@ -135,6 +135,7 @@ class CallPage(Page):
             "head": Piece(self._render("head", call=call, speaks=speaks, role=role)),
             "acts": Piece(self._render("acts", call=call, role=role)),
             "lanes": Piece(self._render("lanes", lanes=draw(record, now), live=call.phase is not Phase.ENDED)),
+            "message-text": Piece(self._render("message", message=call.message, role=role)),
             "attempts": Piece(self._render("attempts", call=call, role=role)),
             "numbers": Piece(self._render("numbers", record=record, role=role)),
             "unsaid": Piece(self._render("unsaid", count=len(record.transcript) + bool(self._words))),
