@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from bot.callback_wish import Wish
+from bot.recorded import Recording
 from bot.routing import Found
 
 
@@ -357,6 +358,7 @@ class Call:
     """The caller wants to be called back."""
 
     message: Message | None = None
+    recordings: tuple[Recording, ...] = ()
     end: End | None = None
     ended_at: float | None = None
     direction: Direction = Direction.INBOUND

@@ -96,6 +96,7 @@ from bot.queued import QUEUED
 from bot.rescue import line_lost, rescue_asked
 from bot.routing import BargeIn, Policy, finders, resolve
 from bot.sent_back import SENT_BACK, with_person
+from bot.taping import TAPING, settle_recordings
 from bot.transfer import (
     CHECK_SECONDS,
     FAILSAFE_CHECK_SECONDS,
@@ -167,7 +168,8 @@ def step(call: Call, event: Event, policy: Policy) -> Step:
     """
     after, effects = HANDLERS[type(event)](call, event, policy)
     after, released = settle(after, event.at)
-    return after, (*effects, *texts(call, after, policy), *released)
+    after, recorded = settle_recordings(after, event.at, policy)
+    return after, (*effects, *texts(call, after, policy), *released, *recorded)
 
 
 def standing_document(call: Call) -> Document:
@@ -399,6 +401,7 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     Bridged: bridged,
     **SENT_BACK,
     **QUEUED,
+    **TAPING,
     DialEnded: dial_ended,
     MessageRecorded: message_recorded,
     CallEnded: _call_ended,

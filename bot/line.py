@@ -31,6 +31,7 @@ from bot.outbox import Outbox
 from bot.prices import Prices
 from bot.queues import Queues
 from bot.reception import Receptions
+from bot.recorder import TwilioRecorder
 from bot.recordings import Recordings
 from bot.reporter import Reporter
 from bot.retention import Retention
@@ -203,6 +204,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         tells=settings.webhook_url is not None,
         finder=finder,
         book=callbacks.book,
+        recorder=TwilioRecorder(telephony) if isinstance(telephony, TwilioTelephony) else None,
     )
     desk = Desk(switchboard, feed, name=reporter.name)
     addresses = Addresses(settings.public_url)

@@ -10,6 +10,7 @@ from typing import Any
 
 from bot.call import Attempt, Call, Handoff, Outcome, Phase
 from bot.queue_rules import is_queue
+from bot.recorded import Recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,8 @@ class Notice:
     """One thing to be told."""
 
     type: str
-    """`call.started`, `call.ended`, or `handoff.` and one of requested, ringing, queued, answered, accepted, bridged,
-    declined, failed, ended."""
+    """`call.started`, `call.ended`, `recording.ready`, or `handoff.` and one of requested, ringing, queued, answered,
+    accepted, bridged, declined, failed, ended."""
 
     data: dict[str, Any]
     """What belongs to it, as JSON."""
@@ -45,6 +46,10 @@ def notices(before: Call | None, after: Call, page: Callable[[int], str] = lambd
         end = {"end": str(after.end), "ended_at": after.ended_at}
         message = {"message": after.message.url, "message_seconds": after.message.seconds} if after.message else {}
         told.append(Notice("call.ended", _of_call(after) | end | message))
+    for n, recording in enumerate(after.recordings):
+        earlier = before.recordings[n] if before and n < len(before.recordings) else None
+        if recording.ready and not (earlier is not None and earlier.ready):
+            told.append(Notice("recording.ready", _of_call(after) | _of_recording(n + 1, recording)))
     return tuple(told)
 
 
@@ -97,6 +102,19 @@ def _of_handoff(n: int, handoff: Handoff) -> dict[str, Any]:
         "summary": handoff.summary,
         "by": str(handoff.by),
         "closed": handoff.closed,
+    }
+
+
+def _of_recording(n: int, recording: Recording) -> dict[str, Any]:
+    return {
+        "recording": n,
+        "part": str(recording.part),
+        "leg": recording.leg,
+        "attempt": recording.attempt,
+        "url": recording.url,
+        "began_at": recording.began_at,
+        "seconds": recording.seconds,
+        "overran": recording.overran,
     }
 
 

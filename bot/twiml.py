@@ -14,7 +14,7 @@ from urllib.parse import quote
 from twilio.twiml.voice_response import Connect, Dial, Gather, Stream, VoiceResponse
 
 from bot.addresses import Addresses
-from bot.call import Attempt, Call, Direction, found_for
+from bot.call import Attempt, By, Call, Direction, found_for
 from bot.effects import (
     ConnectBot,
     DialPerson,
@@ -98,6 +98,8 @@ def _connect_bot(leg: int, call: Call, policy: Policy, at: Addresses, token: str
         stream.parameter(name="state", value=at.state)
     if leg == 1 and policy.listen_in and policy.listen_in_notice:
         response.say(speakable(policy.listen_in_notice))
+    if leg == 1:
+        _announce(response, policy)
     connect = Connect()
     connect.append(stream)
     response.append(connect)
@@ -109,6 +111,7 @@ def _connect_bot(leg: int, call: Call, policy: Policy, at: Addresses, token: str
         timeout=max(endpoint.ring_seconds for endpoint in target.endpoints),
         time_limit=policy.dial_seconds,
         **_caller_id(target, call),
+        **_recorded(0, call, policy, at),
     )
     each = replace(at, lean=len(target.endpoints) > 1)
     for endpoint in target.endpoints:  # all at once: there is nobody of ours to try them one by one
@@ -154,13 +157,14 @@ def _dial(n: int, attempt: Attempt, call: Call, policy: Policy, at: Addresses) -
 def _dial_people(
     n: int, people: list[Endpoint], target: Target, call: Call, policy: Policy, at: Addresses, *, headers: bool
 ) -> str:
+    each = replace(at, lean=len(people) > 1)
     dial = Dial(
         action=at.callback("dialed", n),
         timeout=max(person.ring_seconds for person in people),
         time_limit=policy.dial_seconds,
         **_caller_id(target, call),
+        **(_recorded(n, call, policy, each) if target.mode is Mode.DIAL else {}),
     )
-    each = replace(at, lean=len(people) > 1)
     options = _progress(each, n)
     if target.mode is not Mode.DIAL:
         options = {} if each.lean else options  # the whisper tells who has picked up
@@ -170,6 +174,8 @@ def _dial_people(
     for person in people:
         _ring(dial, person, sip_uri(person, call) if person.is_sip and headers else person.address, options)
     response = VoiceResponse()
+    if n == 1 and call.handoffs and call.handoffs[0].by is By.CLOSED and call.rescues == 0:
+        _announce(response, policy)  # there was no bot before, whose document would have said it
     response.append(dial)
     return str(response)
 
@@ -220,7 +226,7 @@ def _meet(n: int, call: Call, policy: Policy, at: Addresses) -> str:
     """The caller's way into the conference. When either of the two leaves, it is over."""
     response = VoiceResponse()
     dial = Dial(action=at.callback("dialed", n), time_limit=policy.dial_seconds)
-    _conference(dial, n, call, at)
+    _conference(dial, n, call, policy, at)
     response.append(dial)
     return str(response)
 
@@ -232,7 +238,28 @@ def _hold(n: int, held: int, at: Addresses) -> str:
     return str(response)
 
 
-def _conference(dial: Dial, n: int, call: Call, at: Addresses) -> None:
+def _announce(response: VoiceResponse, policy: Policy) -> None:
+    rules = policy.recording
+    if (rules.bot or rules.person) and rules.announcement:
+        response.say(speakable(rules.announcement), language=LANGUAGES[rules.language].voice)
+
+
+def _recorded(n: int, call: Call, policy: Policy, at: Addresses) -> dict[str, str]:
+    """How a `<Dial>` records the two, from the moment that somebody picks up, each on a channel of their own.
+
+    Whether Twilio leaves out of it what a person hears before the two are connected is not documented: a `<Dial>` with
+    a whisper is recorded by an order (`bot/taping.py`).
+    """
+    if not policy.recording.person:
+        return {}
+    return {
+        "record": "record-from-answer-dual",
+        "trim": "do-not-trim",
+        "recording_status_callback": at.recording("person", call.sid, attempt=n),
+    }
+
+
+def _conference(dial: Dial, n: int, call: Call, policy: Policy, at: Addresses) -> None:
     # The account's conferences share their names: the CallSid is nobody else's. The callback of whoever comes first
     # counts for both, so it is the same.
     dial.conference(
@@ -243,6 +270,7 @@ def _conference(dial: Dial, n: int, call: Call, at: Addresses) -> None:
         beep="false",
         status_callback=at.person("conference", n, call.sid),
         status_callback_event="start end",
+        **(_recorded(n, call, policy, at) | {"record": "record-from-start"} if policy.recording.person else {}),
     )
 
 
@@ -352,7 +380,7 @@ def _wait(response: VoiceResponse, n: int, call: Call, policy: Policy, at: Addre
     # A star leads out of the conference and to the action (Twilio: TwiML `<Dial hangupOnStar>`); so does its end.
     star = {"hangup_on_star": True, "action": at.person("left", n, call.sid)} if policy.back_key else {}
     dial = Dial(time_limit=policy.dial_seconds, **star)
-    _conference(dial, n, call, at)
+    _conference(dial, n, call, policy, at)
     response.append(dial)
     response.hangup()
 

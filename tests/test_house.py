@@ -52,6 +52,9 @@ PURE = {
         "queue_twiml",
         "queue_words",
         "xml_text",
+        "recorded",
+        "recording_events",
+        "taping",
     ),
     *("addresses", "twiml", "briefing", "phrases", "notices", "tokens", "playout", "speaking"),
 }

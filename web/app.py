@@ -25,6 +25,7 @@ from web.outbound import outbound_api
 from web.person_page import person_page
 from web.queue_webhooks import queue_routes
 from web.queues import queues_api
+from web.recordings import recording_routes
 from web.twilio import twilio_routes
 
 _STATIC = Path(__file__).parent / "console" / "static"
@@ -39,6 +40,7 @@ def create_app(line: Line) -> FastAPI:
     app.include_router(twilio_routes(line, signatures))
     app.include_router(callback_routes(line, signatures))
     app.include_router(queue_routes(line, signatures))
+    app.include_router(recording_routes(line, signatures))
     app.include_router(
         calls_api(
             line.switchboard.ledger,
