@@ -174,8 +174,9 @@ def _dial_people(
     for person in people:
         _ring(dial, person, sip_uri(person, call) if person.is_sip and headers else person.address, options)
     response = VoiceResponse()
-    if n == 1 and call.handoffs and call.handoffs[0].by is By.CLOSED and call.rescues == 0:
-        _announce(response, policy)  # there was no bot before, whose document would have said it
+    never_with_bot = n == 1 and call.handoffs and call.handoffs[0].by is By.CLOSED and call.rescues == 0
+    if never_with_bot and policy.recording.person:
+        _announce(response, policy)  # else the bot's document has said it
     response.append(dial)
     return str(response)
 
