@@ -18,6 +18,7 @@ from web.console.console import Console
 from web.console.gate import Elsewhere, Gate, Refused, turned_away
 from web.console.headers import ConsoleHeaders
 from web.console.listen import listening
+from web.console.playing import playing
 from web.console.routes import pages
 from web.metrics import metrics_page
 from web.outage import outage_switch
@@ -93,3 +94,4 @@ def _mount_console(app: FastAPI, line: Line) -> None:
     app.include_router(acts(line, gate))
     app.include_router(callback_pages(line, console, gate))
     app.include_router(listening(line, gate))
+    app.include_router(playing(line, console, gate))
