@@ -21,7 +21,7 @@ STOP_PAUSES = (0.5, 2.0, 8.0)
 CURRENT = "Twilio.CURRENT"
 """Stands for the recording of a call that is under way (Twilio: Recordings resource, update)."""
 
-_NOTHING_ELSE = (Phase.REDIRECTING, Phase.RINGING, Phase.RESCUE, Phase.CONNECTING)
+_NOTHING_ELSE = (Phase.REDIRECTING, Phase.RESCUE, Phase.CONNECTING)
 """The phases between the bot and whoever comes then: nothing but the bot's part can be under way in them, so that
 `CURRENT` means it where its SID is not known."""
 
@@ -102,9 +102,10 @@ class CallRecorder:
         return task
 
     async def stopped(self) -> None:
-        """Wait a moment for the orders to stop that are under way: before the caller is moved."""
-        if self._stopping:
-            await asyncio.wait(self._stopping, timeout=STOP_SECONDS)
+        """Wait a moment for the orders to stop that are under way, once for each: before the caller is moved."""
+        stopping, self._stopping = self._stopping, set()
+        if stopping:
+            await asyncio.wait(stopping, timeout=STOP_SECONDS)
 
     async def _start(self, call: Call, n: int) -> Event:
         if self._recorder is None:
