@@ -50,7 +50,7 @@ class Recording:
 
     began_at: float | None = None
     left_at: float | None = None
-    """Of the bot's part: when the caller left the bot, so that it was to end."""
+    """When it was to end, the call going on: the caller left whoever they were with."""
 
     seconds: int | None = None
     """How long it is, as soon as it is ready to be heard."""
@@ -59,7 +59,7 @@ class Recording:
     """Twilio did not take the order."""
 
     overran: bool = False
-    """Of the bot's part: it was still running when the caller had left the bot."""
+    """It was still running when the caller had left whoever they were with."""
 
     @property
     def ready(self) -> bool:

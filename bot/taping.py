@@ -5,7 +5,8 @@ Part of `bot/law.py`, whose rules bind here. Nothing that goes wrong with a reco
 The bot's part begins with its media stream, and is to end before the caller is moved: the order to stop comes with the
 document that moves them, and whoever delivers that waits a moment for it. A person who takes the caller out of a
 `<Dial>` without a word in their ear, or in a conference, is recorded by that document itself, which needs no server of
-ours. A whisper is not to be in the recording: there it begins by an order, when the person has taken the call.
+ours. A whisper is not to be in the recording, nor is the music of a queue: there it begins by an order, when the person
+has taken the call.
 """
 
 from collections.abc import Callable
@@ -38,8 +39,8 @@ def settle_recordings(call: Call, at: float, policy: Policy) -> Step:
         return call, ()  # Twilio ends them with the call
     effects: list[Effect] = []
     for n, each in enumerate(call.recordings, 1):
-        runs = each.part is Part.BOT and each.left_at is None and each.seconds is None and not each.failed
-        if runs and not (call.phase in _WITH_BOT and call.stream_open and call.leg == each.leg):
+        runs = each.left_at is None and each.seconds is None and not each.failed
+        if runs and not _fits(call, each):
             call = _change(call, n, left_at=at)
             effects.append(StopRecording(n))
     new = _due(call, at, policy)
@@ -47,6 +48,13 @@ def settle_recordings(call: Call, at: float, policy: Policy) -> Step:
         call = replace(call, recordings=(*call.recordings, new))
         effects.append(StartRecording(len(call.recordings)))
     return call, tuple(effects)
+
+
+def _fits(call: Call, recording: Recording) -> bool:
+    """Whether who is recorded still has the caller."""
+    if recording.part is Part.PERSON:
+        return call.phase is Phase.PERSON
+    return call.phase in _WITH_BOT and call.stream_open and call.leg == recording.leg
 
 
 def _due(call: Call, at: float, policy: Policy) -> Recording | None:
@@ -59,7 +67,7 @@ def _due(call: Call, at: float, policy: Policy) -> Recording | None:
         return None
     attempt = call.attempts[n - 1]
     by_document = attempt.attended or attempt.failsafe or resolve(policy, attempt.target).mode is Mode.DIAL
-    begun = any(each.part is Part.PERSON and each.attempt == n for each in call.recordings)
+    begun = any(each.part is Part.PERSON and each.attempt == n and each.left_at is None for each in call.recordings)
     return None if by_document or begun else Recording(Part.PERSON, at, attempt=n)
 
 

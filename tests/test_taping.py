@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from calls import POLICY, RECORDING, RESCUED, Story
 
-from bot import effects as ef, events as ev, recording_events as rec
+from bot import effects as ef, events as ev, queue_events as qe, recording_events as rec
 from bot.call import Call, Phase
 from bot.events import Failure, ImpossibleEvent
 from bot.notices import notices
@@ -112,6 +112,17 @@ def test_a_screened_person_is_recorded_from_their_yes_on_and_not_in_the_whisper(
     assert orders(story) == [ef.StartRecording(1)]
     assert story.call.recordings[0].attempt == 1
     assert orders(story.ends(1, "completed", bridged=True)) == []
+
+
+def test_callers_who_wait_in_a_queue_are_recorded_when_somebody_takes_them_and_not_in_the_wait():
+    story = Story(PERSON).queued().happens(qe.TakenFromQueue, who="+442079460108")
+    assert story.call.phase is Phase.PERSON
+    assert orders(story) == [ef.StartRecording(1)]
+    story.happens(rec.RecordingBegan, recording=1, url=RECORDING)
+    story.happens(qe.CallerWaits, attempt=1, position=1, seconds=5)  # whoever it was has hung up
+    assert (story.call.phase, orders(story)) == (Phase.QUEUED, [ef.StopRecording(1)])
+    story.happens(qe.TakenFromQueue, who="+442079460108")
+    assert orders(story) == [ef.StartRecording(2)]
 
 
 def test_the_documents_themselves_record_those_who_are_dialled_or_met_in_a_conference():

@@ -113,7 +113,7 @@ class RecordingView(_Facts):
     failed: bool
     """Twilio did not take the order to record."""
     overran: bool
-    """Of the bot's part: it was still running when the caller had left the bot."""
+    """It was still running when the caller had left whoever they were with."""
 
 
 class WishView(_Facts):
