@@ -40,4 +40,5 @@ def _told(call: Call) -> tuple[int, ...]:
     times = [(each.rang_at, each.answered_at, each.accepted_at, each.bridged_at) for each in call.attempts]
     known = sum(at is not None for attempt in times for at in attempt)
     outcomes = sum(each.outcome not in (None, Outcome.CALLER_GONE) for each in call.attempts)
-    return *_reached(call), outcomes, known, call.message is not None, len(call.wishes), len(call.falls)
+    heard = sum(each.seconds is not None for each in call.recordings)
+    return *_reached(call), outcomes, known, call.message is not None, len(call.wishes), len(call.falls), heard

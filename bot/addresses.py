@@ -60,6 +60,10 @@ class Addresses:
         """The webhook for a message on the recorder."""
         return self._url("voicemail", **({"failsafe": 1} if failsafe else {}))
 
+    def recording(self, part: str, call_sid: str, **which: int) -> str:
+        """The webhook for a recording that is ready. One of a conference does not say whose call it is."""
+        return self._url("recording", part=part, call=call_sid, **which)
+
     def rescue(self, leg: int) -> str:
         """Where Twilio asks what to do with a caller whose stream is gone."""
         return self._url("rescue", leg=leg)

@@ -9,6 +9,7 @@ from typing import Any
 
 from bot.callback_wish import Wish
 from bot.falls import Fall, Rung
+from bot.recorded import Recording
 from bot.routing import Found
 from bot.voicemail import Message
 
@@ -347,6 +348,7 @@ class Call:
     """The caller wants to be called back."""
 
     message: Message | None = None
+    recordings: tuple[Recording, ...] = ()
     end: End | None = None
     ended_at: float | None = None
     direction: Direction = Direction.INBOUND

@@ -201,6 +201,21 @@ class CloseStream:
 
 
 @dataclass(frozen=True, slots=True)
+class StartRecording:
+    """Have Twilio record the call from now on."""
+
+    recording: int
+    """Which recording of the call, from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopRecording:
+    """Have a recording end, before the caller is moved."""
+
+    recording: int
+
+
+@dataclass(frozen=True, slots=True)
 class StartTimer:
     """Wake the call after so many seconds."""
 
@@ -233,6 +248,8 @@ Effect = (
     | ChangeModel
     | Adjust
     | CloseStream
+    | StartRecording
+    | StopRecording
     | StartTimer
     | AskTwilio
 )

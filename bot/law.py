@@ -102,6 +102,7 @@ from bot.reconciled import RECONCILED
 from bot.rescue import line_lost, rescue_asked
 from bot.routing import BargeIn, Policy, finders, resolve
 from bot.sent_back import SENT_BACK, with_person
+from bot.taping import TAPING, settle_recordings
 from bot.transcribed import TRANSCRIBED
 from bot.transfer import (
     CHECK_SECONDS,
@@ -174,7 +175,8 @@ def step(call: Call, event: Event, policy: Policy) -> Step:
     """
     after, effects = HANDLERS[type(event)](call, event, policy)
     after, released = settle(after, event.at)
-    return after, (*effects, *texts(call, after, policy), *released)
+    after, recorded = settle_recordings(after, event.at, policy)
+    return after, (*effects, *texts(call, after, policy), *released, *recorded)
 
 
 def standing_document(call: Call) -> Document:
@@ -408,6 +410,7 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     **CONSULTATION,
     **SENT_BACK,
     **QUEUED,
+    **TAPING,
     DialEnded: dial_ended,
     MessageRecorded: message_recorded,
     **TRANSCRIBED,

@@ -33,6 +33,7 @@ from bot.prices import Prices
 from bot.queues import Queues
 from bot.reception import Receptions
 from bot.reconciler import Reconciler, TwilioLegs
+from bot.recorder import TwilioRecorder
 from bot.recordings import Recordings
 from bot.reporter import Reporter
 from bot.retention import Retention
@@ -216,6 +217,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         tells=settings.webhook_url is not None,
         finder=finder,
         book=callbacks.book,
+        recorder=TwilioRecorder(telephony) if isinstance(telephony, TwilioTelephony) else None,
     )
     consultations = StreamTokens(Seal.from_auth_token(auth_token, "consultation"))
     desk = Desk(switchboard, feed, name=reporter.name)

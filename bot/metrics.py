@@ -9,6 +9,7 @@ from bot.call import Call, Phase
 from bot.callback import Callback, State, newly_over
 from bot.events import Event, HangUpFailed, ModelLost, RedirectFailed
 from bot.observers import Observer
+from bot.recording_events import RecordingNotBegan, RecordingNotStopped
 
 _TO_A_PERSON = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 300)
 _RESPONSES = (0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 10)
@@ -110,6 +111,12 @@ class Metrics(Observer):
         self._tries = Counter(
             "putthrough_callback_tries", "Calls to people for callbacks", ["target", "outcome"], registry=registry
         )
+        self._recordings = Counter(
+            "putthrough_recordings",
+            "Recordings of calls that are ready, by part",
+            ["part", "overran"],
+            registry=registry,
+        )
         self._models_lost = Counter("putthrough_models_lost", "Sessions of the model that broke", registry=registry)
 
     def began(self, call: Call) -> None:
@@ -124,6 +131,8 @@ class Metrics(Observer):
                 self._unconfirmed.labels(failure.value, _bounded(code)).inc()
             case HangUpFailed(failure=failure):
                 self._unconfirmed.labels(failure.value, "none").inc()
+            case RecordingNotBegan(failure=failure, code=code) | RecordingNotStopped(failure=failure, code=code):
+                self._unconfirmed.labels(failure.value, _bounded(code)).inc()
             case ModelLost():
                 self._models_lost.inc()
             case _:
@@ -178,6 +187,10 @@ class Metrics(Observer):
             if taken and attempt.accepted_at is not None:
                 asked = after.handoffs[-1].at if after.handoffs and not attempt.failsafe else attempt.at
                 self._to_person.observe(attempt.accepted_at - asked)
+        for n, recording in enumerate(after.recordings):
+            earlier = before.recordings[n] if n < len(before.recordings) else None
+            if recording.ready and not (earlier is not None and earlier.ready):
+                self._recordings.labels(recording.part.value, "yes" if recording.overran else "no").inc()
         if after.end is not None and before.end is None:
             self._ended.labels(after.end.value).inc()
 

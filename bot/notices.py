@@ -10,6 +10,7 @@ from typing import Any
 
 from bot.call import Attempt, Call, Handoff, Outcome, Phase
 from bot.queue_rules import is_queue
+from bot.recorded import Recording
 from bot.voicemail import Message
 
 
@@ -18,8 +19,8 @@ class Notice:
     """One thing to be told."""
 
     type: str
-    """`call.started`, `call.ended`, or `handoff.` and one of requested, ringing, queued, answered, accepted, bridged,
-    declined, failed, ended, reconciled; or `voicemail.transcribed`."""
+    """`call.started`, `call.ended`, `recording.ready`, `voicemail.transcribed`, or `handoff.` and one of requested,
+    ringing, queued, answered, accepted, bridged, declined, failed, ended, reconciled."""
 
     data: dict[str, Any]
     """What belongs to it, as JSON."""
@@ -49,6 +50,10 @@ def notices(before: Call | None, after: Call, page: Callable[[int], str] = lambd
     was = before.message.transcription if before and before.message else None
     if after.message is not None and after.message.transcription is not None and was is None:
         told.append(Notice("voicemail.transcribed", _of_call(after) | _of_message(after.message)))
+    for n, recording in enumerate(after.recordings):
+        earlier = before.recordings[n] if before and n < len(before.recordings) else None
+        if recording.ready and not (earlier is not None and earlier.ready):
+            told.append(Notice("recording.ready", _of_call(after) | _of_recording(n + 1, recording)))
     return tuple(told)
 
 
@@ -108,6 +113,19 @@ def _of_handoff(n: int, handoff: Handoff) -> dict[str, Any]:
         "summary": handoff.summary,
         "by": str(handoff.by),
         "closed": handoff.closed,
+    }
+
+
+def _of_recording(n: int, recording: Recording) -> dict[str, Any]:
+    return {
+        "recording": n,
+        "part": str(recording.part),
+        "leg": recording.leg,
+        "attempt": recording.attempt,
+        "url": recording.url,
+        "began_at": recording.began_at,
+        "seconds": recording.seconds,
+        "overran": recording.overran,
     }
 
 

@@ -1,6 +1,6 @@
 """Orders to Twilio for one live call, and the facts that come of them."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from loguru import logger
@@ -69,8 +69,11 @@ class Orders:
         self._calling = calling
         self._clock = clock
 
-    async def deliver(self, call: Callable[[], Call], document: Document) -> Event | None:
-        """Redirect the live call, or end it. Its answer is one more fact."""
+    async def deliver(
+        self, call: Callable[[], Call], document: Document, ready: Callable[[], Awaitable[None]]
+    ) -> Event | None:
+        """Redirect the live call, or end it, when it is `ready` for that. Its answer is one more fact."""
+        await ready()
         try:
             if isinstance(document, HangUp):
                 if call().phase is Phase.CLOSING:  # the only phase in which a call may be ended

@@ -8,6 +8,7 @@ from bot.addresses import Addresses
 from bot.call import Call, found_for
 from bot.queue_rules import is_queue
 from bot.routing import OURS, UNKNOWN_RING_SECONDS, Endpoint, Policy, Target, resolve
+from bot.sip import sip_uri
 from bot.telephony import NewCall, NewText
 from bot.tokens import PersonPages
 
@@ -30,7 +31,7 @@ class People:
         at = self.addresses(call)
         shown = call.called if target.caller_id in (None, OURS) else target.caller_id
         return NewCall(
-            to=twiml.sip_uri(person, call) if person.is_sip else person.address,
+            to=sip_uri(person, call) if person.is_sip else person.address,
             from_=shown or call.called,
             url=at.person("answer", attempt, call.sid),
             status_callback=at.person("progress", attempt, call.sid),

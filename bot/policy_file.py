@@ -24,6 +24,7 @@ from bot.numbers import digits
 from bot.outbound_entry import OutboundEntry
 from bot.queue_entry import QueueEntry, spoken
 from bot.queue_rules import Leave
+from bot.recording_entry import RecordingEntry
 from bot.routing import (
     OURS,
     BargeIn,
@@ -286,6 +287,7 @@ class PolicyFile(Section):
     """The target that is rung when a supervisor takes a call over at the console."""
 
     listen_in: ListenInEntry = ListenInEntry()
+    recording: RecordingEntry = RecordingEntry()
 
     allow: tuple[Annotated[str, BeforeValidator(as_text)], ...] = ()
     """Numbers that are meant although they look wrong or cost extra."""
@@ -348,6 +350,7 @@ class PolicyFile(Section):
             callback=self.callback.rules() if self.callback else None,
             take_over=self.take_over,
             listen_in=self.listen_in.allowed,
+            recording=self.recording.rules(),
             listen_in_notice=self.listen_in.notice or "",
         )
 

@@ -1,9 +1,9 @@
-"""Messages that callers left: fetched from Twilio for whoever may hear them, and nowhere kept."""
+"""Callers' messages, and recordings of calls: fetched from Twilio for whoever may hear them, and nowhere kept."""
 
 import asyncio
 import re
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -42,6 +42,23 @@ class Recordings:
                 raise TelephonyError(None, answer.status, "Twilio does not give the recording")
             return await _whole(answer)
 
+    @asynccontextmanager
+    async def stream(self, address: str, byte_range: str = "") -> AsyncIterator[aiohttp.ClientResponse]:
+        """A recording as a WAV file, as it comes: one of a long call does not fit into memory for each who listens.
+
+        Args:
+            address: Twilio's `RecordingUrl`.
+            byte_range: Which bytes of it, as in the header `Range`; empty for all. Twilio may give all of it anyway.
+
+        Raises:
+            TelephonyError: Twilio does not give it.
+        """
+        wanted = {"Accept-Encoding": "identity", **({"Range": byte_range} if byte_range else {})}
+        async with self._asked("GET", address, ".wav", wanted, seconds=None) as answer:
+            if answer.status not in (200, 206, 416):
+                raise TelephonyError(None, answer.status, "Twilio does not give the recording")
+            yield answer
+
     async def delete(self, address: str) -> None:
         """Have Twilio delete a recording; one that is not there is as good as deleted.
 
@@ -58,13 +75,22 @@ class Recordings:
                 raise TelephonyError(None, answer.status, "Twilio does not delete the recording")
 
     @asynccontextmanager
-    async def _asked(self, method: str, address: str, form: str) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _asked(
+        self,
+        method: str,
+        address: str,
+        form: str,
+        more: Mapping[str, str] | None = None,
+        *,
+        seconds: float | None = FETCH_SECONDS,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         path = _PATH.search(address)
         if path is None:
             raise TelephonyError(None, None, "that is no address of a recording")
         try:
-            async with asyncio.timeout(FETCH_SECONDS), aiohttp.ClientSession() as http:
-                headers = {"Authorization": self._authorization}
+            limits = aiohttp.ClientTimeout(sock_connect=FETCH_SECONDS, sock_read=FETCH_SECONDS)
+            async with asyncio.timeout(seconds), aiohttp.ClientSession(timeout=limits) as http:
+                headers = {"Authorization": self._authorization, **(more or {})}
                 async with http.request(method, f"{self._api_url}{path[0]}{form}", headers=headers) as answer:
                     yield answer
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

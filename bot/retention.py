@@ -40,7 +40,7 @@ class Retention:
 
         Args:
             url: The record's database.
-            recordings: Where callers' messages are.
+            recordings: Where callers' messages and the recordings of calls are.
             days: How long after a call's end its words are kept.
             clock: Unix seconds.
         """
@@ -102,12 +102,12 @@ class Retention:
         if row is None:
             return False
         call = CALL.validate_python(row.state)
-        if call.message is not None and call.message.url:
-            try:
-                await self._recordings.delete(call.message.url)
-            except TelephonyError as error:
-                logger.warning("a recording that is to be forgotten is still there: {}", error)
-                return False
+        try:
+            for address in _recorded(call):
+                await self._recordings.delete(address)
+        except TelephonyError as error:
+            logger.warning("a recording that is to be forgotten is still there: {}", error)
+            return False
         async with self._engine.begin() as connection:
             kept = {"conversation": None, "state": CALL.dump_python(without_words(call), mode="json")}
             same = sa.update(CALLS).where(CALLS.c.sid == sid, CALLS.c.version == row.version)
@@ -127,7 +127,14 @@ def without_words(call: Call) -> Call:
     handoffs = tuple(replace(handoff, reason="", summary="") for handoff in call.handoffs)
     message = None if call.message is None else replace(call.message, url="", text="")
     wishes = tuple(replace(wish, reason="", summary="") for wish in call.wishes)
-    return replace(call, handoffs=handoffs, message=message, purpose="", wishes=wishes)
+    recordings = tuple(replace(recording, url="") for recording in call.recordings)
+    return replace(call, handoffs=handoffs, message=message, purpose="", wishes=wishes, recordings=recordings)
+
+
+def _recorded(call: Call) -> list[str]:
+    """The addresses of everything that Twilio has recorded of a call."""
+    message = [call.message.url] if call.message is not None else []
+    return [url for url in (*message, *(recording.url for recording in call.recordings)) if url]
 
 
 async def _clean_journal(connection: AsyncConnection, sid: str) -> None:

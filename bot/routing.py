@@ -15,6 +15,7 @@ from bot.callback_rules import CallbackRules
 from bot.modes import Mode
 from bot.opening import Opening
 from bot.queue_rules import Queue
+from bot.recorded import UNRECORDED, RecordingRules
 from bot.voicemail import Voicemail
 
 OURS = "ours"
@@ -316,6 +317,9 @@ class Policy:
 
     listen_in: bool = False
     """Whether supervisors may hear live calls."""
+
+    recording: RecordingRules = UNRECORDED
+    """What is recorded of a call."""
 
     listen_in_notice: str = ""
     """What callers are told of that before anything else; empty for nothing."""

@@ -39,7 +39,9 @@ from bot.effects import (
     RenewModel,
     SayFarewell,
     SayGoodbye,
+    StartRecording,
     StartTimer,
+    StopRecording,
     TakeMessage,
     TellBot,
     TextPerson,
@@ -52,6 +54,7 @@ from bot.ledger import Entry, Ledger, LedgerError, Role
 from bot.notices import notices
 from bot.observers import Observer
 from bot.orders import Calling, Orders
+from bot.recorder import CallRecorder
 from bot.routing import Policy
 from bot.speaking import Speaker, Speaking, Spoke
 from bot.steps import Steps
@@ -87,6 +90,7 @@ class Session:
         tells: bool = False,
         finder: FindsPeople | None = None,
         book: Callable[[Call, int], Awaitable[Event]] | None = None,
+        recorder: CallRecorder | None = None,
     ) -> None:
         """Take a call as the ledger has it.
 
@@ -104,6 +108,7 @@ class Session:
             tells: Whether the operator's own systems are told of what happens.
             finder: Knows where people are; without one, the policy does.
             book: Books a wish to be called back, by its number. Without it, nobody is.
+            recorder: Has the call recorded. Without it, nothing is.
         """
         self._steps = Steps(
             call,
@@ -123,6 +128,7 @@ class Session:
         self._policy = policy
         self._finder = finder or NobodyIsAsked()
         self._book = book
+        self._recorder = recorder or CallRecorder(None, lambda call, n: "", clock)
         self._ledger = ledger
         self._render = render
         self._orders = Orders(telephony, render, calling, clock)
@@ -213,6 +219,7 @@ class Session:
         except ImpossibleEvent as error:
             logger.warning("{}", error)
             document = None
+        await self._recorder.stopped()
         return self._render(document or standing_document(self.call), self.call)
 
     def add_line(self, role: Role, text: str, at: float) -> None:
@@ -369,6 +376,10 @@ class Session:
                     self._spawn(self._report(self._orders.introduce(self.call, attempt, conference)))
                 case ReleasePerson(attempt):
                     self._spawn(self._report(self._orders.release_person(lambda: self.call, attempt)))
+                case StartRecording(recording):
+                    self._spawn(self._report(self._recorder.start(self.call, recording)))
+                case StopRecording(recording):
+                    self._spawn(self._report(self._recorder.stop(lambda: self.call, recording)))
                 case TellBot(text):
                     self._tell(lambda line, text=text: line.tell(text))
                 case SayGoodbye(handoff):
@@ -410,7 +421,7 @@ class Session:
 
     def _order(self, document: Document) -> Coroutine[Any, Any, None]:
         """Deliver a document over REST."""
-        return self._report(self._orders.deliver(lambda: self.call, document))
+        return self._report(self._orders.deliver(lambda: self.call, document, self._recorder.stopped))
 
     async def _record(self, write: Callable[[], Awaitable[None]]) -> None:
         try:

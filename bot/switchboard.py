@@ -21,6 +21,7 @@ from bot.notices import notices
 from bot.observers import Observer
 from bot.outgoing import place
 from bot.people import People
+from bot.recorder import CallRecorder, Recorder
 from bot.routing import Policy
 from bot.session import Session
 from bot.telephony import Telephony
@@ -50,6 +51,7 @@ class Switchboard:
         tells: bool = False,
         finder: FindsPeople | None = None,
         book: Callable[[Call, int], Awaitable[Event]] | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         """Compose it.
 
@@ -68,6 +70,7 @@ class Switchboard:
             tells: Whether the operator's own systems are told of what happens.
             finder: Knows where people are; without one, the policy does.
             book: Books a wish to be called back, by its number.
+            recorder: Records calls.
         """
         self.policy_of = policy
         self.ledger = ledger
@@ -83,6 +86,7 @@ class Switchboard:
         self._tells = tells
         self._finder = finder
         self._book = book
+        self._recorder = recorder
         self._sessions: dict[str, Session] = {}
         self._finding = asyncio.Lock()
         self.draining = False
@@ -321,6 +325,7 @@ class Switchboard:
             tells=self._tells,
             finder=self._finder,
             book=self._book,
+            recorder=CallRecorder(self._recorder, self._told_of_recording, self._clock),
         )
         if call.phase is not Phase.ENDED:
             self._sessions[call.sid] = session
@@ -348,6 +353,12 @@ class Switchboard:
             if call.phase is Phase.CONNECTING:
                 self._on_stream_expected(call)
         return document(order, call, self.policy_of(call.called), self.addresses(call), token=token)
+
+    def _told_of_recording(self, call: Call, n: int) -> str:
+        """Where Twilio tells that the call's `n`-th recording is ready."""
+        recording = call.recordings[n - 1]
+        which = {"recording": n, "attempt": recording.attempt}
+        return self.addresses(call).recording(recording.part, call.sid, **which)
 
     def addresses(self, call: Call) -> Addresses:
         """Our addresses for one document of a call, which carry how far the call is."""

@@ -265,7 +265,7 @@ class TwilioTelephony:
         options: dict[str, Any] = {"send_digits": order.digits} if order.digits else {}
         if order.machine_detection:
             options["machine_detection"] = "DetectMessageEnd" if order.waits_for_beep else "Enable"
-        with _plain_answers():
+        with plain_answers():
             made: object = (
                 await self.client.calls.create_async(
                     to=order.to,
@@ -283,14 +283,14 @@ class TwilioTelephony:
 
     async def text(self, order: NewText) -> None:
         """See `Telephony.text`."""
-        with _plain_answers():
+        with plain_answers():
             await self.client.messages.create_async(to=order.to, from_=order.from_, body=order.body)
 
     async def announce(self, conference_sid: str, url: str) -> None:
         """See `Telephony.announce` (Twilio: Conference resource, `AnnounceUrl`)."""
         if not _CONFERENCE_SID.fullmatch(conference_sid):
             raise ValueError("a ConferenceSid must be CF and 32 hex digits")
-        with _plain_answers():
+        with plain_answers():
             await self.client.conferences(conference_sid).update_async(announce_url=url)
 
     async def status(self, call_sid: str) -> str:
@@ -314,12 +314,13 @@ class TwilioTelephony:
         if not _CALL_SID.fullmatch(call_sid):
             raise ValueError("a CallSid must be CA and 32 hex digits")
         with logger.contextualize(call_sid=call_sid):
-            with _plain_answers():
+            with plain_answers():
                 yield self.client.calls(call_sid)
 
 
 @contextmanager
-def _plain_answers() -> Iterator[None]:
+def plain_answers() -> Iterator[None]:
+    """What the library cannot read is told as an answer that nobody knows the meaning of."""
     try:
         yield
     except (ValueError, TypeError, AttributeError) as error:

@@ -9,12 +9,11 @@ through, and Twilio then refuses the document, error 12100) and its length is ca
 # pyright: reportUnknownMemberType=false, reportMissingTypeStubs=false
 
 from dataclasses import replace
-from urllib.parse import quote
 
 from twilio.twiml.voice_response import Connect, Dial, Gather, Stream, VoiceResponse
 
 from bot.addresses import Addresses
-from bot.call import Attempt, Call, Direction, found_for
+from bot.call import Attempt, By, Call, Direction, found_for
 from bot.effects import (
     ConnectBot,
     DialPerson,
@@ -39,16 +38,11 @@ from bot.routing import (
     resolve,
     shown_number,
 )
+from bot.sip import sip_uri
 from bot.xml_text import INLINE_LIMIT, speakable
 
 PARAMETER_LIMIT = 490
 """The longest value of a stream's parameter, in characters: with its name it may have 500 (Twilio: `<Parameter>`)."""
-
-SIP_LIMIT = 900
-"""The longest SIP address that we dial, with all its headers (Twilio: TwiML `<Sip>`; less than 1024)."""
-
-SIP_SUMMARY = 300
-"""Characters of the summary in a SIP header."""
 
 MACHINES = ("machine_start", "machine_end_beep", "machine_end_silence", "machine_end_other", "fax")
 """What `AnsweredBy` is of what is not a person (Twilio: Answering Machine Detection)."""
@@ -98,6 +92,8 @@ def _connect_bot(leg: int, call: Call, policy: Policy, at: Addresses, token: str
         stream.parameter(name="state", value=at.state)
     if leg == 1 and policy.listen_in and policy.listen_in_notice:
         response.say(speakable(policy.listen_in_notice))
+    if leg == 1:
+        _announce(response, policy)
     connect = Connect()
     connect.append(stream)
     response.append(connect)
@@ -109,6 +105,7 @@ def _connect_bot(leg: int, call: Call, policy: Policy, at: Addresses, token: str
         timeout=max(endpoint.ring_seconds for endpoint in target.endpoints),
         time_limit=policy.dial_seconds,
         **_caller_id(target, call),
+        **_recorded(0, call, policy, at),
     )
     each = replace(at, lean=len(target.endpoints) > 1)
     for endpoint in target.endpoints:  # all at once: there is nobody of ours to try them one by one
@@ -154,13 +151,14 @@ def _dial(n: int, attempt: Attempt, call: Call, policy: Policy, at: Addresses) -
 def _dial_people(
     n: int, people: list[Endpoint], target: Target, call: Call, policy: Policy, at: Addresses, *, headers: bool
 ) -> str:
+    each = replace(at, lean=len(people) > 1)
     dial = Dial(
         action=at.callback("dialed", n),
         timeout=max(person.ring_seconds for person in people),
         time_limit=policy.dial_seconds,
         **_caller_id(target, call),
+        **(_recorded(n, call, policy, each) if target.mode is Mode.DIAL else {}),
     )
-    each = replace(at, lean=len(people) > 1)
     options = _progress(each, n)
     if target.mode is not Mode.DIAL:
         options = {} if each.lean else options  # the whisper tells who has picked up
@@ -170,6 +168,9 @@ def _dial_people(
     for person in people:
         _ring(dial, person, sip_uri(person, call) if person.is_sip and headers else person.address, options)
     response = VoiceResponse()
+    never_with_bot = n == 1 and call.handoffs and call.handoffs[0].by is By.CLOSED and call.rescues == 0
+    if never_with_bot and policy.recording.person:
+        _announce(response, policy)  # else the bot's document has said it
     response.append(dial)
     return str(response)
 
@@ -184,36 +185,6 @@ def _ring(dial: Dial, person: Endpoint, address: str, options: dict[str, str]) -
     else:
         digits = {"send_digits": person.digits} if person.digits else {}
         dial.number(address, **digits, **options)
-
-
-def sip_uri(person: Endpoint, call: Call) -> str:
-    """A SIP address with what the telephone, or the contact centre behind it, shall know of the call.
-
-    Headers stand in the address's query (Twilio: TwiML `<Sip>`). `User-to-User` is the field of RFC 7433 that contact
-    centres pass on.
-    """
-    handoff = call.handoffs[-1] if call.handoffs else None
-    headers = {
-        "User-to-User": f"{call.sid.encode().hex()};encoding=hex",
-        "X-Call-Sid": call.sid,
-        "X-Caller": speakable(call.caller, 40),
-    }
-    if handoff is not None:
-        headers |= {
-            "X-Target": handoff.target or "",
-            "X-Reason": speakable(handoff.reason, 60),
-            "X-Summary": speakable(handoff.summary, SIP_SUMMARY),
-        }
-    uri = person.address
-    for name, value in headers.items():
-        header = f"{name}={quote(value, safe='')}"
-        separator = "&" if "?" in uri else "?"
-        while value and len(uri) + len(header) + 1 > SIP_LIMIT:  # not through the middle of an encoded character
-            value = value[: len(value) * 3 // 4] if name in ("X-Summary", "X-Reason") else ""
-            header = f"{name}={quote(value, safe='')}"
-        if value:
-            uri += separator + header
-    return uri
 
 
 def _meet(n: int, call: Call, policy: Policy, at: Addresses) -> str:
@@ -232,6 +203,27 @@ def _hold(n: int, held: int, at: Addresses) -> str:
     return str(response)
 
 
+def _announce(response: VoiceResponse, policy: Policy) -> None:
+    rules = policy.recording
+    if (rules.bot or rules.person) and rules.announcement:
+        response.say(speakable(rules.announcement), language=LANGUAGES[rules.language].voice)
+
+
+def _recorded(n: int, call: Call, policy: Policy, at: Addresses) -> dict[str, str]:
+    """How a `<Dial>` records the two, from the moment that somebody picks up, each on a channel of their own.
+
+    Whether Twilio leaves out of it what a person hears before the two are connected is not documented: a `<Dial>` with
+    a whisper is recorded by an order (`bot/taping.py`).
+    """
+    if not policy.recording.person:
+        return {}
+    return {
+        "record": "record-from-answer-dual",
+        "trim": "do-not-trim",
+        "recording_status_callback": at.recording("person", call.sid, attempt=n),
+    }
+
+
 def _conference(dial: Dial, n: int, call: Call, policy: Policy, at: Addresses) -> None:
     introduces = resolve(policy, call.attempts[n - 1].target).mode is Mode.INTRODUCE
     # The account's conferences share their names: the CallSid is nobody else's. The callback of whoever comes first
@@ -244,6 +236,7 @@ def _conference(dial: Dial, n: int, call: Call, policy: Policy, at: Addresses) -
         beep="false",
         status_callback=at.person("conference", n, call.sid),
         status_callback_event="start end announcement" if introduces else "start end",
+        **(_recorded(n, call, policy, at) | {"record": "record-from-start"} if policy.recording.person else {}),
     )
 
 

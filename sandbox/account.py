@@ -13,6 +13,7 @@ from sandbox.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from sandbox.conference import Conferences
+    from sandbox.tape import Tape
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +35,15 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What a caller left on the recorder."""
+    """A recording that is complete: a message, or a part of a call."""
 
     sid: str
     call_sid: str
     pcm: Pcm
-    """8 kHz."""
+    """8 kHz; with two columns where it has two channels: what the caller said, and what they heard."""
+
+    source: str = "RecordVerb"
+    """How it came about, in Twilio's word."""
 
 
 @dataclass(slots=True)
@@ -70,6 +74,9 @@ class Account:
 
     queues: CallQueues = field(default_factory=CallQueues)
     recordings: dict[str, Recording] = field(default_factory=dict[str, Recording])
+    tapes: dict[str, "Tape"] = field(default_factory=dict[str, "Tape"])
+    """Every recording of a call that was begun, by SID."""
+
     webhooks: Webhooks = field(init=False)
     """There once the network is up."""
 

@@ -133,6 +133,9 @@ def _as_told(played: Played) -> list[str]:
     ]
     if not played.by_requests:
         pairs.append(("model sessions", len(played.sessions), then.sessions))
+    if then.recorded is not None:
+        parts = [each["part"] for each in record["recordings"] if each["seconds"] and not each["overran"]]
+        pairs.append(("recorded", parts, then.recorded))
     if then.bridged_to is not None:
         pairs.append(("bridged to", played.call.bridged_to, then.bridged_to))
     found = [f"{what}: {is_!r}, should be {should!r}" for what, is_, should in pairs if is_ != should]

@@ -55,15 +55,15 @@ def mix(*parts: Pcm) -> Pcm:
 
 
 def write_wav(file: Path | IO[bytes], pcm: Pcm, rate: int = RATE) -> None:
-    """Write mono audio as a WAV file.
+    """Write audio as a WAV file.
 
     Args:
         file: Where to.
-        pcm: The samples.
+        pcm: The samples; with two columns for two channels.
         rate: Samples per second.
     """
     with wave.open(str(file) if isinstance(file, Path) else file, "wb") as wav:
-        wav.setnchannels(1)
+        wav.setnchannels(pcm.shape[1] if pcm.ndim == 2 else 1)
         wav.setsampwidth(2)
         wav.setframerate(rate)
         wav.writeframes(pcm.astype("<i2").tobytes())

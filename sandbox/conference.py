@@ -12,10 +12,12 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
+from sandbox.account import Account
 from sandbox.caller import CallerLeg, PersonLeg
 from sandbox.codec import RATE
 from sandbox.documents import DocumentRefused, flag, number, words
 from sandbox.leg import new_sid
+from sandbox.tape import Callback, Tape
 from sandbox.voice import speak
 
 _LONGEST_NAME = 128
@@ -36,11 +38,12 @@ class _Participant:
 class Conference:
     """One conference, from the first who enters to the last who leaves."""
 
-    def __init__(self, name: str, notify: Notify) -> None:
+    def __init__(self, name: str, account: Account, notify: Notify) -> None:
         """Nobody is there yet.
 
         Args:
             name: As all who enter call it.
+            account: Whose conference it is.
             notify: Sends its callbacks.
         """
         self.name = name
@@ -48,7 +51,10 @@ class Conference:
         self.created_at = datetime.now(UTC)
         self.over = asyncio.Event()
         self.started = False
+        self._account = account
         self._notify = notify
+        self._record: tuple[str, Callback | None] | None = None
+        self._tape: Tape | None = None
         self._inside: list[_Participant] = []
         self._callback: tuple[str, str, frozenset[str]] | None = None
         self._sequence = 0
@@ -60,7 +66,14 @@ class Conference:
         return [participant.leg for participant in self._inside]
 
     async def take_part(
-        self, leg: CallerLeg, noun: ET.Element, callback: str | None, time_limit: float, *, star: bool = False
+        self,
+        leg: CallerLeg,
+        noun: ET.Element,
+        callback: str | None,
+        time_limit: float,
+        *,
+        star: bool = False,
+        record: tuple[str, Callback | None] | None = None,
     ) -> None:
         """Be in the conference until the leg leaves, or the conference is over.
 
@@ -70,12 +83,15 @@ class Conference:
             callback: Its status callback, in its public form.
             time_limit: Seconds.
             star: Whether a star leads out of it (Twilio: TwiML `<Dial>`, `hangupOnStar`).
+            record: See `sandbox.tape.wanted`. What whoever comes first says counts.
         """
         if len(self._inside) >= number(noun, "maxParticipants", _MOST):
             raise DocumentRefused(13260, "the conference is full")
         if self._callback is None and callback is not None:  # that of whoever is first counts for all
             events = frozenset(noun.get("statusCallbackEvent", "start end").split())
             self._callback = (callback, noun.get("statusCallbackMethod", "POST"), events)
+        if not self._inside:
+            self._record = record
         me = _Participant(leg, flag(noun, "startConferenceOnEnter", default=True), flag(noun, "endConferenceOnExit"))
         self._inside.append(me)
         leg.journal.note("network", "joins", leg.scene_sid, name=self.name, leg=leg.sid)
@@ -112,9 +128,23 @@ class Conference:
         if not self.started and len(self._inside) > 1 and any(each.starts for each in self._inside):
             self.started = True
             self.tell(leg, "conference-start", CallSid=leg.sid)
+            self._begin_tape()
         if self.started:
             for each in self._inside:
                 each.met.set()
+
+    def _begin_tape(self) -> None:
+        """It is recorded from its start on, all voices on one channel: here, what the caller says and hears."""
+        callers = [each for each in self.legs if each.sid == each.scene_sid]
+        if self._record is not None and callers:
+            self._tape = Tape(
+                self._account,
+                callers[0],
+                source="Conference",
+                channels=1,
+                callback=self._record[1],
+                conference_sid=self.sid,
+            )
 
     def _leave(self, me: _Participant) -> None:
         self._inside.remove(me)
@@ -124,6 +154,8 @@ class Conference:
         if self.over.is_set() or (self._inside and not me.ends):
             return
         self.over.set()
+        if self._tape is not None:
+            self._tape.stop()
         reason = "participant-with-end-conference-on-exit-left" if me.ends else "last-participant-left"
         self.tell(leg, "conference-end", CallSidEndingConference=leg.sid, ReasonConferenceEnded=reason)
 
@@ -196,8 +228,9 @@ class Conference:
 class Conferences:
     """Those of one account, by name."""
 
-    def __init__(self, notify: Notify) -> None:
+    def __init__(self, account: Account, notify: Notify) -> None:
         """There are none yet."""
+        self._account = account
         self._notify = notify
         self._by_name: dict[str, Conference] = {}
         self.by_sid: dict[str, Conference] = {}
@@ -214,6 +247,6 @@ class Conferences:
             raise DocumentRefused(13229, f"a conference's name has 1 to {_LONGEST_NAME} characters")
         conference = self._by_name.get(name)
         if conference is None or conference.over.is_set():
-            conference = self._by_name[name] = Conference(name, self._notify)
+            conference = self._by_name[name] = Conference(name, self._account, self._notify)
             self.by_sid[conference.sid] = conference
         return conference

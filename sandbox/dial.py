@@ -15,6 +15,10 @@ from sandbox.leg import Fetch, HungUp, Interruption, ring_back
 from sandbox.phone import NOUNS, Noun, Phone
 from sandbox.queue import dial_queue
 from sandbox.sound import RINGBACK
+from sandbox.tape import Tape, wanted
+
+_RECORDS = ("record-from-answer", "record-from-answer-dual")
+"""What of `record` the sandbox knows."""
 
 _MOST_NUMBERS = 10
 _RING_SECONDS = 30
@@ -49,6 +53,8 @@ class Dial:
             raise DocumentRefused(13221, "<Dial> holds a <Conference> or a <Queue> and somebody else")
         if len(nouns) > _MOST_NUMBERS:
             raise DocumentRefused(13223, f"<Dial> holds more than {_MOST_NUMBERS} numbers")
+        self._record = wanted(verb, document, interpreter.resolve, _RECORDS)
+        self._tape: Tape | None = None
         self._timeout = number(verb, "timeout", _RING_SECONDS)
         self._time_limit = number(verb, "timeLimit", _LONGEST_SECONDS)
         self._phones: list[Phone] = []
@@ -85,7 +91,8 @@ class Dial:
         callback = self._interpreter.resolve(self._document, url) if url else None
         conference = self._interpreter.account.conferences.named(noun)
         star = flag(self._verb, "hangupOnStar")
-        await conference.take_part(self._caller, noun, callback, self._time_limit, star=star)
+        record = wanted(noun, self._document, self._interpreter.resolve, ("record-from-start",))
+        await conference.take_part(self._caller, noun, callback, self._time_limit, star=star, record=record)
         return self._ended("answered")
 
     async def _dial(self) -> None:
@@ -102,6 +109,8 @@ class Dial:
         try:
             await self._connect()
         finally:
+            if self._tape is not None:
+                self._tape.stop()
             for phone in self._phones:
                 phone.end("canceled" if phone.leg.answered_at is None else "completed")
 
@@ -113,6 +122,7 @@ class Dial:
             if winner is None:
                 return
             self._winner = winner
+            self._begin_tape()
             for phone in self._phones:
                 if phone is not winner:
                     phone.end("canceled")
@@ -121,6 +131,17 @@ class Dial:
             caller.answer()
             with caller.covered():
                 await caller.unless_interrupted(winner.talk(self._time_limit))
+
+    def _begin_tape(self) -> None:
+        """It is recorded from the moment that somebody picks up.
+
+        Whether Twilio leaves a whisper out is not known: here it begins before it.
+        """
+        if self._record is not None:
+            how, callback = self._record
+            channels = 2 if how.endswith("-dual") else 1
+            account = self._interpreter.account
+            self._tape = Tape(account, self._caller, source="DialVerb", channels=channels, callback=callback)
 
     async def _first_to_answer(self) -> Phone | None:
         """Ring all phones at once. The last to give up is the last of the list."""
@@ -184,6 +205,8 @@ class Dial:
         if leg is not None:
             fields["DialCallSid"] = leg.sid
             fields["DialBridged"] = str(leg.bridged).lower()
+        if self._tape is not None:
+            fields["RecordingUrl"] = self._tape.url
         if self._error is not None:
             fields["ErrorCode"] = str(self._error)
         self._caller.journal.note(

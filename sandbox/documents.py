@@ -27,6 +27,8 @@ def _verb(attributes: str = "", children: str = "", *, text: bool = False) -> _V
 
 _CALLBACKS = "url method statusCallback statusCallbackMethod statusCallbackEvent"
 
+_RECORDING = "record trim recordingStatusCallback recordingStatusCallbackMethod recordingStatusCallbackEvent"
+
 _VERBS = {
     "Response": _verb(children="Connect Say Play Pause Dial Enqueue Leave Gather Record Redirect Hangup Reject"),
     "Connect": _verb("action method", "Stream"),
@@ -36,7 +38,7 @@ _VERBS = {
     "Play": _verb("loop digits", text=True),
     "Pause": _verb("length"),
     "Dial": _verb(
-        "action method timeout timeLimit callerId ringTone answerOnBridge record hangupOnStar",
+        f"action method timeout timeLimit callerId ringTone answerOnBridge hangupOnStar {_RECORDING} recordingTrack",
         "Number Sip Client Conference Queue",
         text=True,
     ),
@@ -44,7 +46,7 @@ _VERBS = {
     "Sip": _verb(f"{_CALLBACKS} username password machineDetection", text=True),
     "Client": _verb(_CALLBACKS, text=True),
     "Conference": _verb(
-        "startConferenceOnEnter endConferenceOnExit waitUrl waitMethod beep muted maxParticipants"
+        f"startConferenceOnEnter endConferenceOnExit waitUrl waitMethod beep muted maxParticipants {_RECORDING}"
         " statusCallback statusCallbackMethod statusCallbackEvent participantLabel",
         text=True,
     ),

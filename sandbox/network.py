@@ -109,7 +109,7 @@ class Network:
 
     @property
     def recordings(self) -> dict[str, Recording]:
-        """What callers left on the recorder, by SID."""
+        """Every recording that is complete, by SID: messages, and parts of calls."""
         return self._account.recordings
 
     @property
@@ -150,7 +150,7 @@ class Network:
             timeout=self._webhook_seconds,
             lost=self.lost_webhooks,
         )
-        self._account.conferences = Conferences(self._tell_of_conference)
+        self._account.conferences = Conferences(self._account, self._tell_of_conference)
         self._account.rest_url = await self._rest.open(self._rest_port)
         return self
 
@@ -208,6 +208,9 @@ class Network:
         self.calls.remove(call)
         for leg in (call, *call.children, *call.called):
             self._account.legs.pop(leg.sid, None)
+        for sid in [sid for sid, tape in self._account.tapes.items() if tape.leg is call]:
+            del self._account.tapes[sid]
+            self._account.recordings.pop(sid, None)
         self.journal.forget(call.sid)
 
     def _place(self, order: NewCall) -> PersonLeg:

@@ -4,7 +4,6 @@ Source of every protocol fact here: Twilio: Calls resource; Twilio: error and wa
 """
 
 import asyncio
-import io
 import re
 from base64 import b64decode
 from collections import deque
@@ -18,13 +17,13 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from sandbox.account import Account
-from sandbox.codec import write_wav
 from sandbox.leg import ChildLeg, Fetch, HungUp, Inline, Leg, Redirected, Source
 from sandbox.rest_answers import Refusal, page
 from sandbox.rest_conferences import ConferencesResource
 from sandbox.rest_messages import MessagesResource
 from sandbox.rest_numbers import NumbersResource
 from sandbox.rest_queues import QueuesResource
+from sandbox.rest_recordings import RecordingsResource
 
 LONGEST_TWIML = 4000
 """Characters of a document that a request carries (Twilio: error 32018)."""
@@ -104,9 +103,10 @@ class Rest:
         self._place = place
         self._closing = asyncio.Event()
         app = web.Application()
-        calls = f"{account.path}/Calls"
+        calls, recorded = f"{account.path}/Calls", f"{account.path}/Recordings"
         numbers, queues = NumbersResource(account), QueuesResource(account)
         conferences = ConferencesResource(account)
+        recordings = RecordingsResource(account)
         self.messages = MessagesResource(account)
         app.add_routes(
             [
@@ -124,8 +124,13 @@ class Rest:
                 web.get(f"{account.path}/Queues.json", self._answer("list queues", queues.list)),
                 web.post(f"{account.path}/Queues.json", self._answer("create queue", queues.create)),
                 web.get(f"{account.path}/Queues/{{sid}}.json", self._answer("fetch queue", queues.fetch)),
-                web.get(f"{account.path}/Recordings/{{sid}}.wav", self._recording),
-                web.delete(f"{account.path}/Recordings/{{sid}}.json", self._answer("delete recording", self._forget)),
+                web.post(f"{calls}/{{sid}}/Recordings.json", self._answer("record", recordings.create)),
+                web.get(f"{calls}/{{sid}}/Recordings.json", self._answer("list recordings", recordings.list)),
+                web.post(f"{calls}/{{sid}}/Recordings/{{name}}.json", self._answer("end recording", recordings.update)),
+                web.get(f"{recorded}/{{name}}.wav", recordings.media),
+                web.delete(
+                    f"{account.path}/Recordings/{{name}}.json", self._answer("delete recording", recordings.delete)
+                ),
                 web.route("*", "/{any:.*}", self._answer("unknown", self._unknown)),
             ]
         )
@@ -289,21 +294,6 @@ class Rest:
 
     async def _unknown(self, request: web.Request) -> tuple[int, object]:
         raise Refusal(404, 20404, f"The requested resource {request.path} was not found")
-
-    async def _recording(self, request: web.Request) -> web.Response:
-        """A recording as a WAV file; Twilio asks for no credentials here unless it is told to."""
-        recording = self._account.recordings.get(request.match_info["sid"])
-        if recording is None:
-            raise web.HTTPNotFound
-        wav = io.BytesIO()
-        write_wav(wav, recording.pcm)
-        return web.Response(body=wav.getvalue(), content_type="audio/x-wav")
-
-    async def _forget(self, request: web.Request) -> tuple[int, object]:
-        """Delete a recording (Twilio: Recordings resource, Delete a Recording)."""
-        if self._account.recordings.pop(request.match_info["sid"], None) is None:
-            raise Refusal(404, 20404, f"The requested resource {request.path} was not found")
-        return 204, None
 
     def _leg(self, request: web.Request) -> Leg:
         leg = self._account.legs.get(request.match_info["sid"])

@@ -90,6 +90,9 @@ class Then(_Strict):
     says: list[str] = []
     """Lines that the bot must have said, by the record's transcript."""
 
+    recorded: list[str] | None = None
+    """Which parts of the call can be heard afterwards, in order: `bot`, `person`. Not said: it does not matter."""
+
     bridged_to: str | None = None
     """Whom the caller was with at last."""
 

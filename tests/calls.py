@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bot import effects as ef, events as ev, person_events as pe, queue_events as qe
+from bot import effects as ef, events as ev, person_events as pe, queue_events as qe, recording_events as rec
 from bot.asked import PersonStays, Reconciled
 from bot.call import Call, Phase
 from bot.callback_rules import CallbackRules
@@ -11,12 +11,14 @@ from bot.events import Event
 from bot.law import answer, step
 from bot.outgoing import place
 from bot.queue_rules import Queue
+from bot.recorded import Part
 from bot.routing import Endpoint, Mode, Order, Outbound, Phrase, Policy, Target, Triggers
 from bot.voicemail import Transcription, Voicemail
 
 SID = "CA" + "a1" * 16
 CALLER = "+442079460100"
 US = "+442079460199"
+RECORDING = f"https://api.twilio.com/2010-04-01/Accounts/AC{'1a' * 16}/Recordings/RE{'2b' * 16}"
 
 QUEUE = Queue("support", max_wait=120, people=(Endpoint("+442079460108", 20),))
 POLICY = Policy(
@@ -253,6 +255,11 @@ def samples(at: float = 2000.0) -> dict[str, Event]:
         "queue: left": qe.QueueLeft(at=at, attempt=1, result="leave", seconds=120),
         "queue: full": qe.QueueLeft(at=at, attempt=1, result="queue-full"),
         "queue: caller gone": qe.QueueLeft(at=at, attempt=1, result="hangup", caller_gone=True),
+        "recording began": rec.RecordingBegan(at=at, recording=1, url=RECORDING),
+        "recording refused": rec.RecordingNotBegan(at=at, recording=1, failure=ev.Failure.NOT_DONE),
+        "recording stopped": rec.RecordingStopped(at=at, recording=1),
+        "recording not stopped": rec.RecordingNotStopped(at=at, recording=1, failure=ev.Failure.UNKNOWN),
+        "recording ready": rec.RecordingReady(at=at, part=Part.PERSON, url=RECORDING, seconds=9, began_at=at - 9),
         "dial: bridged": ev.DialEnded(at=at, attempt=1, status="completed", bridged=True),
         "dial: busy": ev.DialEnded(at=at, attempt=1, status="busy", bridged=False),
         "dial: caller gone": ev.DialEnded(at=at, attempt=1, status="no-answer", bridged=False, caller_gone=True),

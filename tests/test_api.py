@@ -180,6 +180,7 @@ async def test_a_call_is_told_whole(ledger: Ledger, local: httpx2.AsyncClient):
         "callbacks": [],
         "rescues": 0,
         "message": {"url": "https://api.twilio.com/recordings/RE1", "seconds": 12, "transcription": None, "text": ""},
+        "recordings": [],
         "timeline": [
             {
                 "at": "2023-11-14T22:13:20.250000Z",

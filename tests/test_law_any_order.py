@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from calls import CALLER, POLICY, RESCUED, SID, US, leg
+from calls import CALLER, POLICY, RECORDING, RESCUED, SID, US, leg
 from hypothesis import given, settings, strategies as st
 
-from bot import effects as ef, events as ev, person_events as pe, queue_events as qe
+from bot import effects as ef, events as ev, person_events as pe, queue_events as qe, recording_events as rec
 from bot.asked import PersonStays, Reconciled
 from bot.call import BOT_PHASES, Call, Outcome, Phase, latest_open, waiting_person
 from bot.effects import Effect
@@ -13,6 +13,7 @@ from bot.events import Event, ImpossibleEvent
 from bot.law import answer, standing_document, step
 from bot.outgoing import place
 from bot.queue_rules import is_queue
+from bot.recorded import Part, RecordingRules
 from bot.rescue import BOT_RESCUES
 from bot.routing import Mode, Policy, allowed_numbers, resolve
 from bot.voicemail import Transcription
@@ -32,7 +33,12 @@ def event(kind: type[Event], **facts: st.SearchStrategy[object]) -> st.SearchStr
 
 TALKED_WITH = {"doctor": Mode.INTRODUCE, "crew": Mode.CONSULT}
 TARGETS = {key: replace(target, mode=TALKED_WITH.get(key, target.mode)) for key, target in POLICY.targets.items()}
-policies = st.sampled_from([POLICY, RESCUED, replace(POLICY, targets=TARGETS)])
+RECORDED = RecordingRules(bot=True, person=True, announcement="This call is recorded.")
+TALKED = replace(POLICY, targets=TARGETS)
+policies = st.sampled_from(
+    [*(replace(each, recording=RECORDED) for each in (POLICY, RESCUED, TALKED)), POLICY, RESCUED, TALKED]
+)
+recordings = st.sampled_from([RECORDING, RECORDING.replace("2b", "3c")])
 
 events = st.one_of(
     event(ev.CalleeAnswered, machine=flags),
@@ -75,6 +81,19 @@ events = st.one_of(
     event(PersonStays, attempt=numbers),
     event(ev.MessageTranscribed, transcription=st.sampled_from(Transcription)),
     event(ev.LimitReached, what=st.just("tokens")),
+    event(rec.RecordingBegan, recording=numbers, url=recordings),
+    event(rec.RecordingNotBegan, recording=numbers, failure=st.sampled_from(ev.Failure)),
+    event(rec.RecordingStopped, recording=numbers),
+    event(rec.RecordingNotStopped, recording=numbers, failure=st.sampled_from(ev.Failure)),
+    event(
+        rec.RecordingReady,
+        part=st.sampled_from(Part),
+        url=recordings,
+        seconds=numbers,
+        began_at=st.just(0.0),
+        recording=numbers,
+        attempt=numbers,
+    ),
     event(ev.CallEnded),
     event(ev.CallLives),
     event(ev.ModelLost, reason=st.just("gone"), for_good=flags),
@@ -141,6 +160,13 @@ def test_whatever_happens_the_laws_hold(happenings: list[Event], policy: Policy,
         for effect in documents:
             if isinstance(effect, ef.MeetPerson):
                 assert after.attempts[effect.attempt - 1].accepted_at is not None
+        # What is recorded of the bot ends when the caller leaves it, and is told to end once at least.
+        for n, (old, new) in enumerate(zip(before.recordings, after.recordings, strict=False), 1):
+            if old.left_at is None and new.left_at is not None:
+                assert ef.StopRecording(n) in effects
+        if after.phase not in (*BOT_PHASES, Phase.CLOSING, Phase.ENDED):
+            running = [each for each in after.recordings if each.part is Part.BOT and each.seconds is None]
+            assert all(each.failed or each.left_at is not None for each in running)
         # Every answer to a webhook is something the caller hears, or the end.
         assert standing_document(after) is not None
         # No loop.

@@ -15,6 +15,7 @@ from bot.call import Attempt, By, Call, End, Handoff, Message, Outcome, Phase
 from bot.ledger import Entry, Ledger
 from bot.notices import Notice
 from bot.record import LedgerError
+from bot.recorded import Part, Recording as Recorded
 from bot.recordings import Recordings
 from bot.retention import DAY, Retention
 from sandbox.network import Recording, RestFault
@@ -126,6 +127,20 @@ async def test_the_message_at_twilio_is_deleted_with_it(ledger: Ledger, retentio
     told = await everything(ledger.url)
     assert RECORDING not in told
     assert SECRET not in told
+
+
+async def test_the_recordings_of_a_call_are_deleted_with_it(ledger: Ledger, retention: Retention, stage: Stage):
+    address = f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT_SID}/Recordings/"
+    sids = ["RE" + digits * 16 for digits in ("2b", "3c")]
+    parts = tuple(Recorded(part, 1000.0, url=address + sid, seconds=9) for part, sid in zip(Part, sids, strict=True))
+    for sid in sids:
+        stage.network.recordings[sid] = Recording(sid, SID, b"")  # type: ignore[arg-type] - never played
+    await keep(ledger, replace(OLD, recordings=parts))
+    assert await retention.sweep() == 1
+    assert not stage.network.recordings
+    told = await everything(ledger.url)
+    assert not any(sid in told for sid in sids)
+    assert await retention.sweep() == 0
 
 
 async def test_a_message_that_somebody_has_deleted_at_twilio_keeps_nothing(ledger: Ledger, retention: Retention):

@@ -15,6 +15,7 @@ from bot.call import Call
 from bot.carried import Carried
 from bot.phrases import LANGUAGES
 from bot.routing import OURS, Endpoint, Mode, Order, Policy, allowed_numbers, shown_number
+from bot.sip import SIP_LIMIT, sip_uri
 from bot.tokens import Seal
 from bot.xml_text import INLINE_LIMIT, SAY_LIMIT
 
@@ -113,8 +114,8 @@ def test_a_sip_telephone_gets_what_it_shall_know_in_its_headers():
 @given(st.text(max_size=5000), st.text(max_size=5000))
 def test_whatever_the_model_writes_a_sip_address_is_short_enough_and_holds_one_address(reason: str, summary: str):
     story = Story().with_bot().happens(ev.HandoffRequested, target="desk", reason=reason, summary=summary)
-    address = twiml.sip_uri(Endpoint("sip:robin@pbx.example", 20), story.call)
-    assert len(address) <= twiml.SIP_LIMIT
+    address = sip_uri(Endpoint("sip:robin@pbx.example", 20), story.call)
+    assert len(address) <= SIP_LIMIT
     assert re.fullmatch(r"sip:robin@pbx\.example\?[A-Za-z0-9_.~%&=;-]*", address)
 
 

@@ -23,6 +23,7 @@ from starlette.requests import HTTPConnection
 from bot.call import By, Direction, End, Message, Outcome, Phase
 from bot.falls import Rung
 from bot.ledger import Ledger, LedgerError, Role
+from bot.recorded import Part
 
 READ_SECONDS = 5.0
 """The longest wait for the record."""
@@ -110,6 +111,25 @@ class FallView(_Facts):
     reason: str
 
 
+class RecordingView(_Facts):
+    """A part of the call was recorded, or is being recorded."""
+
+    part: Part
+    leg: int
+    """Of the bot's part: which media stream, from 1."""
+    attempt: int
+    """Of a person's part: which attempt, from 1; 0 for the one that Twilio made by the document that it held."""
+    url: str
+    """Its address at Twilio; empty while it is not known, and when it has been deleted."""
+    began_at: datetime | None
+    seconds: int | None
+    """How long it is; null while it is not ready to be heard."""
+    failed: bool
+    """Twilio did not take the order to record."""
+    overran: bool
+    """It was still running when the caller had left whoever they were with."""
+
+
 class WishView(_Facts):
     """The caller asked to be called back."""
 
@@ -148,6 +168,8 @@ class CallView(_Facts):
     rescues: int
     """How often the caller was taken back because the stream to the bot was gone."""
     message: Message | None
+    recordings: list[RecordingView]
+    """What was recorded of the call, beside the message."""
 
 
 class EntryView(_Facts):

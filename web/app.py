@@ -18,6 +18,7 @@ from web.console.console import Console
 from web.console.gate import Elsewhere, Gate, Refused, turned_away
 from web.console.headers import ConsoleHeaders
 from web.console.listen import listening
+from web.console.playing import playing
 from web.console.routes import pages
 from web.metrics import metrics_page
 from web.outage import outage_switch
@@ -25,6 +26,7 @@ from web.outbound import outbound_api
 from web.person_page import person_page
 from web.queue_webhooks import queue_routes
 from web.queues import queues_api
+from web.recordings import recording_routes
 from web.twilio import twilio_routes
 
 _STATIC = Path(__file__).parent / "console" / "static"
@@ -39,6 +41,7 @@ def create_app(line: Line) -> FastAPI:
     app.include_router(twilio_routes(line, signatures))
     app.include_router(callback_routes(line, signatures))
     app.include_router(queue_routes(line, signatures))
+    app.include_router(recording_routes(line, signatures))
     app.include_router(
         calls_api(
             line.switchboard.ledger,
@@ -91,3 +94,4 @@ def _mount_console(app: FastAPI, line: Line) -> None:
     app.include_router(acts(line, gate))
     app.include_router(callback_pages(line, console, gate))
     app.include_router(listening(line, gate))
+    app.include_router(playing(line, console, gate))

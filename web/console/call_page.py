@@ -144,10 +144,19 @@ class CallPage(Page):
                 for key, line in _keyed(record.transcript).items()
             },
             **self._being_said(call, role),
+            **(self._recordings(call) if role is Role.SUPERVISOR else {}),
             **{
                 f"entry-{n}": Piece(self._once("entry", f"entry-{n}", role, entry=each), "journal")
                 for n, each in enumerate(record.journal)
             },
+        }
+
+    def _recordings(self, call: Call) -> Pieces:
+        """What can be heard. A piece that is there stays as it is: somebody may be listening."""
+        return {
+            f"recording-{n}": Piece(self._render("recording", call=call, recording=each, n=n), "recordings")
+            for n, each in enumerate(call.recordings, 1)
+            if each.ready
         }
 
     def _being_said(self, call: Call, role: Role) -> Pieces:

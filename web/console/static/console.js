@@ -121,15 +121,3 @@ document.addEventListener("submit", async (event) => {
     told.classList.add("bad");
   }
 });
-
-// --- a recording's cursor moves along the lanes -----------------------------------------------------------------------
-
-const message = document.getElementById("message");
-message?.addEventListener("timeupdate", () => {
-  const svg = document.querySelector("#lanes svg");
-  const cursor = svg?.querySelector(".cursor");
-  if (!cursor) return;
-  const x = (Number(message.dataset.began) + message.currentTime - Number(svg.dataset.began)) * Number(svg.dataset.scale);
-  cursor.setAttribute("x1", x);
-  cursor.setAttribute("x2", x);
-});
