@@ -41,4 +41,13 @@ def _told(call: Call) -> tuple[int, ...]:
     known = sum(at is not None for attempt in times for at in attempt)
     outcomes = sum(each.outcome not in (None, Outcome.CALLER_GONE) for each in call.attempts)
     heard = sum(each.seconds is not None for each in call.recordings)
-    return *_reached(call), outcomes, known, call.message is not None, len(call.wishes), len(call.falls), heard
+    return (
+        *_reached(call),
+        outcomes,
+        known,
+        call.message is not None,
+        len(call.wishes),
+        len(call.recordings),
+        len(call.falls),
+        heard,
+    )
