@@ -60,15 +60,20 @@ class Call:
         self.closed = True
 
 
-async def test_a_caller_who_is_heard_a_moment_after_the_goodbye_was_ordered_is_heard_out_and_then_told_goodbye():
-    call, ears = Call(), Ears()
-    call.processor = HandoffProcessor(
+def handing_over(call: Call, ears: Ears, *, goodbye_seconds: float = 15.0) -> HandoffProcessor:
+    return HandoffProcessor(
         call,  # type: ignore[arg-type] - what it uses of a session
         ears,  # type: ignore[arg-type] - and of a leg
         leg_number=1,
         goodbye_line="One moment.",
         barge_in=BargeIn.FINISH,
+        goodbye_seconds=goodbye_seconds,
     )
+
+
+async def test_a_caller_who_is_heard_a_moment_after_the_goodbye_was_ordered_is_heard_out_and_then_told_goodbye():
+    call, ears = Call(), Ears()
+    call.processor = handing_over(call, ears)
     began = [UserStartedSpeakingFrame(), InterruptionFrame(), SleepFrame(0.2)]
     await run_test(
         call.processor,
@@ -81,13 +86,7 @@ async def test_a_caller_who_is_heard_a_moment_after_the_goodbye_was_ordered_is_h
 
 async def test_words_that_were_cut_off_before_the_goodbye_was_ordered_are_said_when_the_caller_has_spoken():
     call, ears = Call(late_by_model=True), Ears()
-    call.processor = HandoffProcessor(
-        call,  # type: ignore[arg-type] - what it uses of a session
-        ears,  # type: ignore[arg-type] - and of a leg
-        leg_number=1,
-        goodbye_line="One moment.",
-        barge_in=BargeIn.FINISH,
-    )
+    call.processor = handing_over(call, ears)
     began = [LLMFullResponseStartFrame(), TTSStartedFrame(), SleepFrame(0.1)]
     cut = [InterruptionFrame(), UserStartedSpeakingFrame(), SleepFrame(0.2)]
     ended = [LLMFullResponseEndFrame(), SleepFrame(0.2), UserStoppedSpeakingFrame()]
@@ -103,13 +102,6 @@ async def test_words_that_were_cut_off_before_the_goodbye_was_ordered_are_said_w
 async def test_a_bot_that_has_said_goodbye_lets_go_of_a_caller_whom_nobody_fetches(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("bot.handoff.DEAF_SECONDS", 0.1)
     call, ears = Call(), Ears()
-    call.processor = HandoffProcessor(
-        call,  # type: ignore[arg-type] - what it uses of a session
-        ears,  # type: ignore[arg-type] - and of a leg
-        leg_number=1,
-        goodbye_line="One moment.",
-        barge_in=BargeIn.FINISH,
-        goodbye_seconds=0.1,
-    )
+    call.processor = handing_over(call, ears, goodbye_seconds=0.1)
     await run_test(call.processor, frames_to_send=[UserStartedSpeakingFrame(), SleepFrame(0.5)])
     assert (ears.listens, call.closed) == ([False], True)
