@@ -147,10 +147,15 @@ async def _set_up(
 
 
 def _told(there: Sequence[OurNumber], settings: Settings) -> list[str]:
-    lines = []
+    lines: list[str] = []
     for each in there:
-        here = each.voice_url.partition("#")[0] == f"{settings.public_url}/twilio/voice"
-        asks = "asks this server" if here else f"asks {each.voice_url or 'nobody'}, not this server"
+        asked = each.voice_url.partition("#")[0].removeprefix(settings.public_url)
+        if asked.startswith("/twilio/queue/"):
+            lines.append(
+                f"{each.e164} is where people take callers of the queue {asked.removeprefix('/twilio/queue/')}."
+            )
+            continue
+        asks = "asks this server" if asked == "/twilio/voice" else f"asks {each.voice_url or 'nobody'}, not this server"
         lines.append(f"{each.e164} {asks}. {_fallback_told(each.fallback_url)}")
     return lines or ["This account has no number yet. Buy one in Twilio's console."]
 

@@ -53,6 +53,7 @@ NOT_TOLD = {
     "message": "",
     "consulted_at": None,
     "consulted_until": None,
+    "reconciled": False,
 }
 ATTEMPTS = [
     {

@@ -9,7 +9,7 @@ from aiohttp import web
 from bot.our_numbers import set_up
 from bot.settings import Configuration, load_all
 from sandbox.network import Line, Person
-from sandbox.stage import OUR_NUMBER, PUBLIC_URL, Stage
+from sandbox.stage import OUR_NUMBER, PUBLIC_URL, TAKERS_NUMBER, Stage
 from sandbox.voice import speak
 
 BINS = "https://handler.twilio.com"
@@ -61,14 +61,18 @@ async def test_without_a_number_it_says_whom_each_asks_and_how_to_be_safe(stage:
     said: list[str] = []
     assert await set_up(configuration(stage), None, fallback=None, after_message=None, say=said.append) == 0
     assert said[0].startswith(f"{OUR_NUMBER} asks this server. When that does not answer, the call ends")
-    assert "asks https://somebody.example/else, not this server" in said[1]
-    assert "<Response><Hangup /></Response>" in said[2]
+    assert said[1] == f"{TAKERS_NUMBER} is for people who take callers of support."
+    assert "asks https://somebody.example/else, not this server" in said[2]
+    assert "<Response><Hangup /></Response>" in said[3]
 
 
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"number": "+12025550199"}, "+12025550199 is no number of this account. There is: +12025550100."),
+        (
+            {"number": "+12025550199"},
+            "+12025550199 is no number of this account. There is: +12025550100, +1202",
+        ),
         ({"fallback": f"{PUBLIC_URL}/twilio/voice"}, "is this server's own address, and would not answer either"),
         ({"fallback": "handler.twilio.com/twiml/EH2"}, "is not an https address"),
         ({"after_message": "EH2"}, "is not an https address"),
