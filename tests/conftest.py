@@ -10,12 +10,18 @@ sys.path.insert(0, str(Path(__file__).parent))
 from postgres import cluster, postgresql, spool, url  # noqa: F401 - fixtures, found once the path is set
 
 LONG = (
-    "test_stories_by_requests",
+    "test_callback",
     "test_behind_a_proxy",
-    "test_stories",
     "test_chaos",
-    "test_media_path",
+    "test_queue_on_the_line",
+    "test_stories_by_requests",
     "test_evals",
+    "test_transcripts",
+    "test_stories",
+    "test_media_path",
+    "test_server",
+    "test_fallback",
+    "test_recording",
 )
 """Files that take minutes. Each is one worker's, so they begin first and nobody waits for them at the end."""
 
