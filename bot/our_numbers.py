@@ -151,9 +151,7 @@ def _told(there: Sequence[OurNumber], settings: Settings) -> list[str]:
     for each in there:
         asked = each.voice_url.partition("#")[0].removeprefix(settings.public_url)
         if asked.startswith("/twilio/queue/"):
-            lines.append(
-                f"{each.e164} is where people take callers of the queue {asked.removeprefix('/twilio/queue/')}."
-            )
+            lines.append(f"{each.e164} is for people who take callers of {asked.removeprefix('/twilio/queue/')}.")
             continue
         asks = "asks this server" if asked == "/twilio/voice" else f"asks {each.voice_url or 'nobody'}, not this server"
         lines.append(f"{each.e164} {asks}. {_fallback_told(each.fallback_url)}")
