@@ -22,7 +22,7 @@ def story(answers: int) -> Story:
                 {"bot": "Northwind Outfitters, hello!"},
                 {"caller": "Where is my order, please?"},
                 *[{"bot": SAID}] * answers,
-                {"hang_up": True, "after": 0.5},
+                {"hang_up": True, "after": 2.0},  # what they wait for may be the end of "One moment, please"
             ],
             "then": {"end": "caller_hung_up", "redirects": 0},
         }
