@@ -167,6 +167,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         api_key=settings.twilio_api_key,
         api_url=settings.twilio_api_url,
     )
+    addresses = Addresses(settings.public_url)
     receptions = Receptions(configuration)
     anteroom = Anteroom(places=PREPARED_AT_ONCE)
 
@@ -195,7 +196,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
     callbacks = Callbacks(
         ledger,
         telephony,
-        Addresses(settings.public_url),
+        addresses,
         lambda called: receptions.of(called).policy,
         clock=time.time,
         tells=settings.webhook_url is not None,
@@ -207,7 +208,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
         policy=lambda called: receptions.of(called).policy,
         ledger=ledger,
         telephony=telephony,
-        addresses=Addresses(settings.public_url),
+        addresses=addresses,
         tokens=StreamTokens.from_auth_token(auth_token),
         seal=Seal.from_auth_token(auth_token, "callback"),
         pages=PersonPages.from_auth_token(auth_token),
@@ -221,9 +222,7 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
     )
     consultations = StreamTokens(Seal.from_auth_token(auth_token, "consultation"))
     desk = Desk(switchboard, feed, name=reporter.name)
-    addresses = Addresses(settings.public_url)
     outbound = Outbound(ledger, switchboard, telephony, addresses, receptions.default.policy)
-
     queues = Queues(ledger, telephony, addresses, switchboard.policy_of, clock=time.time)
 
     def state() -> dict[str, Any]:
