@@ -94,6 +94,23 @@ async def test_a_call_appears_moves_on_and_leaves(archive: Archive, clock: Clock
     assert SID in last["changed"]["recent"]
 
 
+async def test_a_browser_that_comes_back_is_told_that_no_call_is_left(archive: Archive, clock: Clock):
+    shown, watcher = board(archive, clock), Watcher(Role.SUPERVISOR)
+    await shown.open(watcher)
+    assert (await patch(watcher))["inside"] == {"calls": []}
+
+
+async def test_a_fact_that_comes_late_makes_no_call_a_newer_one(archive: Archive, clock: Clock):
+    shown, watcher = board(archive, clock), Watcher(Role.SUPERVISOR)
+    await shown.open(watcher)
+    ended = {"phase": Phase.ENDED, "end": End.PUT_THROUGH}
+    first = call(clock, **ended, ended_at=clock.now - 9)
+    for each in (first, replace(call(clock, **ended, ended_at=clock.now), sid=OTHER), first):
+        shown.heard(stepped(each, clock.now))
+    recent = shown.pieces(Role.SUPERVISOR)["recent"].html
+    assert recent.index(OTHER) < recent.index(SID)
+
+
 async def test_what_another_process_does_is_read_from_the_record(ledger: Ledger, archive: Archive, clock: Clock):
     shown, watcher = board(archive, clock), Watcher(Role.VIEWER)
     await shown.open(watcher)

@@ -286,5 +286,5 @@ def test_a_patch_says_what_changed_what_is_new_and_where_and_what_is_gone():
 
 
 def test_a_whole_page_says_what_belongs_into_each_list():
-    told = json.loads(whole({"head": Piece("a"), "x-1": Piece("1", "list")}))
-    assert told == {"changed": {"head": "a"}, "inside": {"list": ["x-1"]}, "html": {"x-1": "1"}}
+    told = json.loads(whole({"head": Piece("a"), "x-1": Piece("1", "list")}, ("list", "empty")))
+    assert told == {"changed": {"head": "a"}, "inside": {"list": ["x-1"], "empty": []}, "html": {"x-1": "1"}}

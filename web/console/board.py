@@ -60,6 +60,8 @@ class Health:
 class Board(Page):
     """See the module. Lives on the console's thread."""
 
+    lists = ("calls",)
+
     def __init__(
         self,
         archive: Archive,
@@ -157,9 +159,8 @@ class Board(Page):
         before = self._cards.get(call.sid)
         if call.phase is Phase.ENDED:
             self._cards.pop(call.sid, None)
-            self._recent.pop(call.sid, None)
-            self._recent[call.sid] = call
-            self._recent = dict([*self._recent.items()][-RECENT:])
+            ended = sorted({**self._recent, call.sid: call}.values(), key=lambda each: each.ended_at or 0.0)
+            self._recent = {each.sid: each for each in ended[-RECENT:]}  # a late fact makes no call a newer one
             for role in Role:
                 self._rows.pop((call.sid, role), None)
         elif before is None:

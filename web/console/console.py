@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from bot.archive import Archive, Found, Search
-from bot.call import Call, Phase
+from bot.call import Call
 from bot.feed import Feed, News
 from bot.line import Line
 from bot.loop_thread import LoopThread
@@ -71,9 +71,8 @@ class Console:
         pieces = await self._snapshot(page, visitor)
         if (call := page.call) is None:
             return None
-        live = None if call.phase is Phase.ENDED else f"/console/calls/{call.sid}/live"
-        message_at = page.message_at if visitor.may_act else None
-        what |= {"pieces": pieces, "inside": ends_for(pieces), "message_at": message_at}
+        live = f"/console/calls/{call.sid}/live"  # recordings become ready, and are deleted, when it is over
+        what |= {"pieces": pieces, "inside": ends_for(pieces)}
         return await self.page("call", visitor=visitor, call=call, live=live, **what)
 
     async def follow_board(self, visitor: Visitor) -> AsyncIterator[str]:

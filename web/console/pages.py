@@ -6,9 +6,10 @@ One page of a kind serves everybody who looks at it: it is made once for each ro
 import asyncio
 import json
 from collections import deque
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import ClassVar
 
 from loguru import logger
 
@@ -59,11 +60,10 @@ def ends_for(pieces: Pieces) -> Mapping[str, str]:
     return inside
 
 
-def whole(pieces: Pieces) -> str:
-    """The same for a browser of which nobody knows what it shows."""
+def whole(pieces: Pieces, lists: Iterable[str]) -> str:
+    """The same for a browser of which nobody knows what it shows. `lists`: every parent, empty or not."""
     alone = {key: piece.html for key, piece in pieces.items() if not piece.parent}
-    parents = {piece.parent for piece in pieces.values() if piece.parent}
-    inside = {parent: [key for key, piece in pieces.items() if piece.parent == parent] for parent in parents}
+    inside = {parent: [key for key, piece in pieces.items() if piece.parent == parent] for parent in lists}
     html = {key: piece.html for key, piece in pieces.items() if piece.parent}
     return json.dumps({"changed": alone, "inside": inside, "html": html}, ensure_ascii=False)
 
@@ -112,6 +112,9 @@ class Watcher:
 class Page:
     """One page and everybody who looks at it. Lives on the console's thread."""
 
+    lists: ClassVar[tuple[str, ...]]
+    """The ids of the elements in which pieces appear and vanish."""
+
     def __init__(self) -> None:
         """Nobody looks yet."""
         self._watchers: dict[Role, set[Watcher]] = {}
@@ -152,7 +155,7 @@ class Page:
             await self._read(self.prepare())
         if watcher.role not in self._shown:
             self._shown[watcher.role] = self.pieces(watcher.role)
-        watcher.send(whole(self._shown[watcher.role]))
+        watcher.send(whole(self._shown[watcher.role], self.lists))
 
     def close(self, watcher: Watcher) -> None:
         """They look no more."""
@@ -178,7 +181,7 @@ class Page:
                 continue
             before = self._shown.get(role)
             after = self._shown[role] = self.pieces(role)
-            text = whole(after) if before is None else patch(before, after)
+            text = whole(after, self.lists) if before is None else patch(before, after)
             for watcher in watchers if text is not None else ():
                 watcher.send(text or "")
 

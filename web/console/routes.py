@@ -8,13 +8,11 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from loguru import logger
 
 from bot.archive import Found, Search
 from bot.call import End, Outcome
 from bot.ledger import LedgerError
 from bot.line import Line
-from bot.telephony import TelephonyError
 from web.console.access import COOKIE, TooManyTries, Visitor, comes_from_here
 from web.console.console import Console
 from web.console.export import as_csv, as_json, detail
@@ -111,20 +109,6 @@ def pages(line: Line, console: Console, gate: Gate) -> APIRouter:
     async def follow_call(sid: CallSid, visitor: Visitor = asking) -> AsyncIterator[ServerSentEvent]:
         async for text in console.follow_call(sid, visitor):
             yield ServerSentEvent(raw_data=text)
-
-    @router.get("/console/calls/{sid}/message")
-    async def message(sid: CallSid, visitor: Visitor = asking) -> Response:
-        if not visitor.may_act:
-            raise Refused(403, "Viewers do not listen", "What callers left on the recorder is for supervisors.")
-        record = await _reading(console.record(sid))
-        left = None if record is None else record.stored.call.message
-        if left is None or not left.url:
-            raise Refused(404, "No message", "The caller left no message.")
-        try:
-            return Response(await line.recordings.fetch(left.url), media_type="audio/wav")
-        except TelephonyError as error:
-            logger.warning("a message cannot be played: {}", error)
-            raise Refused(502, "Not to be had", "Twilio does not give the message now.") from error
 
     # --- what was ----------------------------------------------------------------------------------------
 
