@@ -234,6 +234,55 @@ async def test_a_call_that_is_not_in_the_record_is_told_as_such(client: httpx2.A
     assert "no call" in answer.text
 
 
+@pytest.mark.parametrize("path", ["/console/nowhere", "/console/calls/<b>", f"/console/calls/{SID}/recordings/0"])
+async def test_what_is_not_there_is_told_to_people_as_a_page_and_to_programs_as_json(
+    client: httpx2.AsyncClient, path: str
+):
+    await log_in(client)
+    page = await client.get(path, headers={"Accept": "text/html"})
+    assert page.status_code == 404
+    assert "There is no such page." in page.text
+    assert (await client.get(path)).headers["content-type"] == "application/json"
+
+
+async def test_nobody_follows_a_call_that_is_not_there(client: httpx2.AsyncClient):
+    await log_in(client)
+    answer = await client.get(f"/console/calls/{SID}/live", headers={"Accept": "text/event-stream"})
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/console", "/console/calls", "/console/live", "/console/export.csv", "/health"])
+async def test_head_is_answered_as_get_is_without_a_body(client: httpx2.AsyncClient, path: str):
+    await log_in(client)
+    answer = await client.head(path, timeout=5)
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+@pytest.mark.parametrize("since", ["9999-12-31", "0001-01-01", "2026-13-45", "\0", "-1", "1e99"])
+async def test_a_day_that_is_none_is_not_looked_for(client: httpx2.AsyncClient, since: str):
+    await log_in(client)
+    asked = {"since": since, "until": since, "before": since, "digits": "<x>", "outcome": "'", "target": "\0🙂"}
+    for path in ("/console/calls", "/console/export.csv"):
+        assert (await client.get(path, params=asked)).status_code == 200
+
+
+async def test_no_page_of_this_server_loads_anything_of_another_host(client: httpx2.AsyncClient):
+    for path in ("/docs", "/redoc"):
+        assert (await client.get(path)).status_code == 404
+    assert (await client.get("/console/")).headers["location"] == "/console"
+
+
+async def test_what_the_api_tells_of_calls_is_not_kept(client: httpx2.AsyncClient):
+    answer = await client.get("/api/calls", auth=("any", PASSWORD))
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_a_form_without_a_session_leads_to_the_login(client: httpx2.AsyncClient):
+    answer = await client.post(f"/console/calls/{SID}/hang-up", headers={"Accept": "text/html"})
+    assert answer.status_code == 401
+    assert "Log in again." in answer.text
+
+
 # --- sessions -------------------------------------------------------------------------------------------
 
 

@@ -138,16 +138,29 @@ def test_numbers_addresses_and_the_like_are_masked_for_viewers():
 
 def test_a_viewer_s_files_hold_no_personal_data_either():
     told = call(
-        attempts=(Attempt("desk", "+442079460101,+442079460102", AT),),
+        attempts=(
+            Attempt(
+                "desk",
+                "+442079460101,+442079460102",
+                AT,
+                answered_by="+442079460103",
+                why="ring 0800 555",
+                message="on 0666",
+            ),
+        ),
         handoffs=(Handoff("desk", "card 4111 1111 1111 1111", "ann@example.com", By.MODEL, AT),),
     )
     entry = Entry(AT, "HintGiven", {"text": "ring 020 7946 0999", "who": "Ann"}, "bot", False)
     kept = record(told, [entry], [Line(1, AT, "caller", "My number is 07700 900123")])
     seen, masked = detail(kept, Role.SUPERVISOR), detail(kept, Role.VIEWER)
-    for secret in ("+442079460100", "0101", "4111", "ann@example.com", "0999", "900123"):
+    for secret in ("+442079460100", "0101", "0103", "0800", "0666", "4111", "ann@example.com", "0999", "900123"):
         assert secret in seen
         assert secret not in masked
-    assert json.loads(masked)["call_sid"] == SID
+    shown = PIECE("attempts", call=told, role=Role.VIEWER)
+    assert not any(secret in shown for secret in ("0101", "0103", "0800", "0666", "4111", "ann@"))
+    assert {key: json.loads(masked)[key] for key in ("call_sid", "started_at")} == {
+        key: json.loads(seen)[key] for key in ("call_sid", "started_at")
+    }
     assert "0100" not in as_csv([told], Role.VIEWER).replace(SID, "").replace(US, "")
 
 

@@ -91,6 +91,11 @@ class Console:
         """See `Archive.search`."""
         return await self._aside.run(self._archive.search(search, limit=limit, before=before))
 
+    async def knows(self, sid: str) -> bool:
+        """Whether there is such a call. Raises `LedgerError`."""
+        here = any(call.sid == sid for call in self._line.switchboard.calls())
+        return here or bool(await self._aside.run(self._archive.some([sid])))
+
     async def record(self, sid: str) -> Record | None:
         """See `Archive.record`."""
         return await self._aside.run(self._archive.record(sid))

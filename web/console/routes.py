@@ -88,6 +88,10 @@ def pages(line: Line, console: Console, gate: Gate) -> APIRouter:
 
     # --- what is going on --------------------------------------------------------------------------------
 
+    @router.get("/console/")
+    async def front_door_of_the_console() -> Response:
+        return RedirectResponse("/console", 307)
+
     @router.get("/console")
     async def board(request: Request, visitor: Visitor = asking) -> Response:
         return html(request, await console.board_page(visitor, **common(request, visitor)), visitor, access)
@@ -105,8 +109,17 @@ def pages(line: Line, console: Console, gate: Gate) -> APIRouter:
             raise Refused(404, "No such call", f"There is no call {sid} in the record, or it cannot be read now.")
         return html(request, text, visitor, access)
 
+    async def known(sid: CallSid, visitor: Visitor = asking) -> str:
+        try:
+            there = await console.knows(sid)
+        except LedgerError:
+            there = True  # whoever looked at it goes on
+        if not there:
+            raise Refused(404, "No such call", f"There is no call {sid} in the record.")
+        return sid
+
     @router.get("/console/calls/{sid}/live", response_class=EventSourceResponse)
-    async def follow_call(sid: CallSid, visitor: Visitor = asking) -> AsyncIterator[ServerSentEvent]:
+    async def follow_call(sid: str = Depends(known), visitor: Visitor = asking) -> AsyncIterator[ServerSentEvent]:
         async for text in console.follow_call(sid, visitor):
             yield ServerSentEvent(raw_data=text)
 

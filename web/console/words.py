@@ -97,12 +97,12 @@ def midnight(now: float) -> float:
 def day_of(text: str, *, end: bool = False) -> float | None:
     """A date as a form gives it (`2026-11-25`) as Unix seconds, at its beginning or its end; None for none."""
     try:
-        day = datetime.fromisoformat(text).astimezone()
-    except ValueError:
+        day = datetime.fromisoformat(text)
+        if len(text) <= len("2026-11-25") and end:
+            day += timedelta(days=1)
+        return day.astimezone().timestamp()
+    except (ValueError, OverflowError, OSError):  # the first and the last days of the calendar have no neighbour
         return None
-    if len(text) <= len("2026-11-25") and end:
-        day += timedelta(days=1)
-    return day.timestamp()
 
 
 def mask_number(number: str) -> str:
