@@ -1,5 +1,6 @@
 """The console's door: passwords, sessions, forms of other sites, and what every answer tells the browser."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -125,8 +126,16 @@ async def test_a_login_leads_to_a_page_of_the_console_and_nowhere_else(
 
 async def test_logging_out_ends_the_session(client: httpx2.AsyncClient):
     await log_in(client)
-    await client.post("/console/logout", data={"form": await form_token(client)})
-    assert (await client.get("/console")).status_code == 303
+    cookie = client.cookies["putthrough_console"]
+    async with client.stream("GET", "/console/live") as stream:
+        lines = stream.aiter_lines()
+        assert (await anext(lines)).startswith("data: ")
+        await client.post("/console/logout", data={"form": await form_token(client)})
+        assert (await client.get("/console")).status_code == 303
+        async with asyncio.timeout(5):
+            assert [line async for line in lines if line.startswith("data: {")] in ([], [""])
+    client.cookies.set("putthrough_console", cookie)
+    assert (await client.get("/console")).status_code == 303, "somebody who has kept the cookie is out as well"
 
 
 async def test_without_a_password_this_machine_alone_gets_in(opened: Open):

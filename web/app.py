@@ -8,6 +8,7 @@ from fastapi.staticfiles import StaticFiles
 from loguru import logger
 from starlette.exceptions import HTTPException
 
+from bot.feed import News
 from bot.line import Line
 from bot.signatures import Signatures
 from web.api import calls_api
@@ -87,6 +88,12 @@ def _mount_console(app: FastAPI, line: Line) -> None:
         logger.warning("CONSOLE_PASSWORD is not set: the console and the record are open to this machine alone")
     console = app.state.console = Console(line)
     gate = Gate(access)
+
+    def heard(news: News) -> None:
+        if news.kind == "logged_out":  # here, or in another process
+            access.end(news.data["nonce"], news.data["until"])
+
+    line.feed.subscribe(heard)
     refused, elsewhere, mistaken = turned_away(console.page)
     app.add_exception_handler(Refused, refused)
     app.add_exception_handler(Elsewhere, elsewhere)

@@ -115,7 +115,7 @@ class Console:
         return await self._aside.run(look())
 
     async def _follow(self, page: Page, visitor: Visitor) -> AsyncIterator[str]:
-        watcher = Watcher(visitor.role)
+        watcher = Watcher(visitor.role, visitor.nonce)
         self._note_what_is_known()
         await self._aside.run(page.open(watcher))
         try:
@@ -148,6 +148,10 @@ class Console:
 
     def _heard(self, news: News) -> None:
         """A piece of news, on the console's thread."""
+        if news.kind == "logged_out":
+            for each in (self._board, *self._calls.values()):
+                each.end(news.data["nonce"])
+            return
         self._board.heard(news)
         for sid in self._calls if news.kind == "missed" else (news.sid,):
             if (page := self._calls.get(sid)) is not None:

@@ -71,9 +71,10 @@ def whole(pieces: Pieces, lists: Iterable[str]) -> str:
 class Watcher:
     """One browser that looks at a page. It waits on the loop that serves it; what it is sent is made on another one."""
 
-    def __init__(self, role: Role) -> None:
-        """Args: role: whose page it is."""
+    def __init__(self, role: Role, nonce: str = "") -> None:
+        """Args: role: whose page it is; nonce: their session's own."""
         self.role = role
+        self.nonce = nonce
         self._loop = asyncio.get_running_loop()
         self._patches: deque[str] = deque()
         self._news = asyncio.Event()
@@ -161,10 +162,11 @@ class Page:
         """They look no more."""
         self._watchers.get(watcher.role, set()).discard(watcher)
 
-    def end(self) -> None:
-        """Everybody is sent away: the process ends."""
+    def end(self, nonce: str | None = None) -> None:
+        """Everybody is sent away, since the process ends; or whoever looks in one session, since that is over."""
         for watcher in [each for watchers in self._watchers.values() for each in watchers]:
-            watcher.end()
+            if nonce is None or watcher.nonce == nonce:
+                watcher.end()
 
     def changed(self) -> None:
         """Something on the page is another one now: everybody gets it, together with what else changes soon."""

@@ -11,6 +11,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from bot.archive import Found, Search
 from bot.call import End, Outcome
+from bot.feed import News
 from bot.ledger import LedgerError
 from bot.line import Line
 from web.console.access import COOKIE, TooManyTries, Visitor, comes_from_here
@@ -82,6 +83,10 @@ def pages(line: Line, console: Console, gate: Gate) -> APIRouter:
     async def log_out(request: Request) -> Response:
         if not comes_from_here(request):
             raise Refused(403, "Not from that page", "This form was sent by another site.")
+        visitor = access.known(request.cookies.get(COOKIE))
+        if visitor is not None:
+            access.end(visitor.nonce, visitor.until)
+            line.feed.publish(News("logged_out", data={"nonce": visitor.nonce, "until": visitor.until}))
         response = RedirectResponse("/console/login", 303)
         response.delete_cookie(COOKIE, path="/console")
         return response
