@@ -18,6 +18,7 @@ from web.console.access import Role
 from web.console.board import SILENT_SECONDS, Board
 from web.console.pages import Watcher
 from web.console.render import Renderer
+from web.console.speakers import Speakers
 from web.console.words import midnight
 
 OTHER = "CA" + "b2" * 16
@@ -50,9 +51,21 @@ async def archive(ledger: Ledger) -> AsyncIterator[Archive]:
     await made.close()
 
 
+class Told(Board):
+    """A board that is told the news as the console tells it: whoever knows who speaks first."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        self.told = Speakers()
+        super().__init__(*args, speakers=self.told, **more)
+
+    def heard(self, news: News) -> None:
+        self.told.heard(news)
+        super().heard(news)
+
+
 def board(archive: Archive, clock: Clock, known: list[Call] | None = None) -> Board:
     render = Renderer(lambda called: POLICY).piece
-    return Board(archive, POLICY.targets, render, failsafe="desk", known=lambda: known or [], clock=clock)
+    return Told(archive, POLICY.targets, render, failsafe="desk", known=lambda: known or [], clock=clock)
 
 
 def call(clock: Clock, **changes: object) -> Call:

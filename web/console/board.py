@@ -14,6 +14,7 @@ from bot.routing import Target
 from web.console.access import Role
 from web.console.figures import Day, Summary, day, percentile
 from web.console.pages import Page, Piece, Pieces
+from web.console.speakers import Speakers
 from web.console.words import midnight
 
 SILENT_SECONDS = 16.0
@@ -35,6 +36,7 @@ class Card:
     """Since when it is in its phase. Unix seconds."""
 
     speaks: str = ""
+    """Who speaks; empty for nobody."""
 
     @property
     def target(self) -> str | None:
@@ -70,6 +72,7 @@ class Board(Page):
         *,
         failsafe: str,
         known: Callable[[], list[Call]],
+        speakers: Speakers | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Nothing is read before somebody looks.
@@ -80,6 +83,7 @@ class Board(Page):
             render: Makes HTML.
             failsafe: The target that takes over when nothing else does.
             known: The calls that this process knows, for when the record is away.
+            speakers: Knows who is speaking; it is told the news before this is.
             clock: Unix seconds.
         """
         super().__init__()
@@ -88,6 +92,7 @@ class Board(Page):
         self._failsafe = failsafe
         self._render = render
         self._known = known
+        self._speakers = speakers or Speakers(clock)
         self._clock = clock
         self._cards: dict[str, Card] = {}
         self._recent: dict[str, Call] = {}
@@ -121,10 +126,8 @@ class Board(Page):
                 self._take(news.call, float(news.data["at"]))
             case "call":
                 self._moved(news)
-            case "speaks" if (card := self._cards.get(news.sid)) is not None:
-                who = news.data["who"]
-                gone = "" if card.speaks == who else card.speaks
-                self._cards[news.sid] = replace(card, speaks=who if news.data["on"] else gone)
+            case "speaks":
+                pass
             case "measured" if "response" in news.data:
                 self._measured.responses.append(float(news.data["response"]))
             case "measured":
@@ -187,8 +190,7 @@ class Board(Page):
         self._rows.clear()
         self._day_began = midnight(self._clock())
         self._record_answers = False
-        speaks = {sid: card.speaks for sid, card in self._cards.items()}
-        self._cards = {call.sid: Card(call, call.started_at, speaks.get(call.sid, "")) for call in self._known()}
+        self._cards = {call.sid: Card(call, call.started_at) for call in self._known()}
         live = await self._archive.live()
         since = await self._archive.phases_since(call.sid for call in live)
         today = await self._archive.begun(self._day_began)
@@ -198,7 +200,7 @@ class Board(Page):
         known = {call.sid: call for call in self._known()}
         every = {call.sid: call for call in live} | known
         self._cards = {
-            sid: Card(call, since.get(sid, call.started_at), speaks.get(sid, ""))
+            sid: Card(call, since.get(sid, call.started_at))
             for sid, call in sorted(every.items(), key=lambda pair: pair[1].started_at)
             if call.phase is not Phase.ENDED
         }
@@ -234,6 +236,7 @@ class Board(Page):
         }
 
     def _row(self, card: Card, role: Role) -> str:
+        card = replace(card, speaks=self._speakers.latest(card.call.sid))
         made = self._rows.get((card.call.sid, role))
         if made is None or made[0] != card:
             made = (card, self._render("row", card=card, role=role))

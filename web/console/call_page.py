@@ -12,6 +12,7 @@ from web.console.access import Role
 from web.console.board import Render
 from web.console.lanes import draw
 from web.console.pages import Page, Piece, Pieces, Watcher
+from web.console.speakers import Speakers
 
 TICK_SECONDS = 1.0
 """How often the lanes of a call that goes on grow."""
@@ -30,6 +31,7 @@ class CallPage(Page):
         *,
         known: Callable[[str], Call | None],
         look: Callable[[], None] = lambda: None,
+        speakers: Speakers | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Nothing is read before somebody looks.
@@ -40,6 +42,7 @@ class CallPage(Page):
             render: Makes HTML.
             known: The call as this process knows it, for when the record is away.
             look: Says to whoever carries the call that somebody looks at it.
+            speakers: Knows who is speaking; it is told the news before this is.
             clock: Unix seconds.
         """
         super().__init__()
@@ -50,7 +53,7 @@ class CallPage(Page):
         self._look = look
         self._clock = clock
         self._record: Record | None = None
-        self._speaks = ""
+        self._speakers = speakers or Speakers(clock)
         self._words = ""
         """What the caller has heard of the turn that the bot is at."""
 
@@ -76,10 +79,6 @@ class CallPage(Page):
                 self._words += news.data["text"]
                 self.changed()
                 return
-            case "speaks" if news.data["on"]:
-                self._speaks = news.data["who"]
-            case "speaks" if self._speaks == news.data["who"]:
-                self._speaks = ""
             case "said" if news.data.get("role") == "bot":
                 self._words = ""
             case "missed" | "forgotten":
@@ -125,11 +124,12 @@ class CallPage(Page):
         if record is None:
             return {}
         call, now = record.stored.call, self._clock()
-        speaks = "" if call.phase is Phase.ENDED else self._speaks
+        speaks = "" if call.phase is Phase.ENDED else self._speakers.latest(call.sid)
+        lanes = draw(record, now, self._speakers.of(call.sid))
         return {
             "head": Piece(self._render("head", call=call, speaks=speaks, role=role)),
             "acts": Piece(self._render("acts", call=call, role=role)),
-            "lanes": Piece(self._render("lanes", lanes=draw(record, now), live=call.phase is not Phase.ENDED)),
+            "lanes": Piece(self._render("lanes", lanes=lanes, live=call.phase is not Phase.ENDED)),
             "message-text": Piece(self._render("message", message=call.message, role=role)),
             "attempts": Piece(self._render("attempts", call=call, role=role)),
             "numbers": Piece(self._render("numbers", record=record, role=role)),

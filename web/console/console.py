@@ -15,6 +15,7 @@ from web.console.board import Board
 from web.console.call_page import CallPage
 from web.console.pages import Page, Pieces, Watcher, ends_for
 from web.console.render import Renderer
+from web.console.speakers import Speakers
 
 FORGET_PAGES = 200
 """Pages of calls that nobody looks at are forgotten beyond this number."""
@@ -29,6 +30,7 @@ class Console:
         self._archive: Archive = line.archive
         self._aside: LoopThread = line.aside
         self._feed: Feed = line.feed
+        self._speakers = Speakers()
         receptions = line.receptions
         self._renderer = Renderer(lambda called: receptions.of(called).policy, line.prices)
         self._known: dict[str, Call] = {}
@@ -38,6 +40,7 @@ class Console:
             self._renderer.piece,
             failsafe=receptions.default.policy.failsafe,
             known=self._known_calls,
+            speakers=self._speakers,
         )
         self._calls: dict[str, CallPage] = {}
         self._closed = False
@@ -135,6 +138,7 @@ class Console:
                 self._renderer.piece,
                 known=lambda sid: self._known.get(sid),
                 look=lambda: self._feed.publish(News("looks", sid)),
+                speakers=self._speakers,
             )
             self._calls = {**self._calls, sid: page}
         return page
@@ -152,6 +156,7 @@ class Console:
             for each in (self._board, *self._calls.values()):
                 each.end(news.data["nonce"])
             return
+        self._speakers.heard(news)
         self._board.heard(news)
         for sid in self._calls if news.kind == "missed" else (news.sid,):
             if (page := self._calls.get(sid)) is not None:

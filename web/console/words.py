@@ -23,6 +23,7 @@ _KNOWN = {
     "gave_up": "did not want to wait",
     "new_session": "new model session",
     "take_over": "a supervisor, to take over",
+    "closed": "nobody there at this hour",
 }
 """Where the name alone is not what a supervisor would say."""
 
@@ -76,6 +77,11 @@ def clock(at: float) -> str:
 def stamp(at: float) -> str:
     """Date and time, to the second."""
     return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def date(at: float) -> str:
+    """The day, in the same time zone."""
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d")
 
 
 def zone() -> str:
