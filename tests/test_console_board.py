@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from bot.call import Attempt, Call, End, Outcome, Phase
 from bot.feed import News
 from bot.ledger import Entry, Ledger
 from web.console.access import Role
-from web.console.board import SILENT_SECONDS, Board
+from web.console.board import FORGOTTEN_SECONDS, SILENT_SECONDS, Board
 from web.console.pages import Watcher
 from web.console.render import Renderer
 from web.console.speakers import Speakers
@@ -154,6 +155,41 @@ async def test_while_the_record_is_away_the_calls_of_this_process_are_shown(tmp_
     await archive.close()
 
 
+async def test_a_record_that_goes_away_and_comes_back_is_told_as_such_though_no_call_goes_on(
+    tmp_path: Path, clock: Clock
+):
+    database = tmp_path / "calls.db"
+    archive = Archive(f"sqlite+aiosqlite:///{database}")
+    shown, watcher = board(archive, clock), Watcher(Role.SUPERVISOR)
+    await shown.open(watcher)
+    assert "does not answer; calls go on" in (await patch(watcher))["changed"]["health"]
+    ledger = await Ledger.open(f"sqlite+aiosqlite:///{database}")
+    theirs = call(clock, phase=Phase.BOT)
+    await ledger.add(theirs, Entry(theirs.started_at, "CallAnswered", {}, "bot", True))
+    shown.heard(beat("one:1"))
+    told = await patch(watcher)
+    while "has everything" not in told["changed"].get("health", ""):
+        told = await patch(watcher)
+    assert f"call-{SID}" in shown.pieces(Role.SUPERVISOR)
+    await ledger.close()
+    with sqlite3.connect(database) as broken:
+        broken.execute("DROP TABLE switches")
+    shown.heard(beat("one:1"))
+    while "does not answer" not in told["changed"].get("health", ""):
+        told = await patch(watcher)
+    shown.close(watcher)
+    await archive.close()
+
+
+async def test_two_who_come_at_once_see_the_whole_board(ledger: Ledger, archive: Archive, clock: Clock):
+    live = call(clock, phase=Phase.BOT)
+    await ledger.add(live, Entry(live.started_at, "CallAnswered", {}, "bot", True))
+    shown, watchers = board(archive, clock), [Watcher(role) for role in Role]
+    await asyncio.gather(*(shown.open(watcher) for watcher in watchers))
+    for watcher in watchers:
+        assert f"call-{SID}" in (await patch(watcher))["html"]
+
+
 async def test_a_process_of_which_nothing_is_heard_is_gone_and_one_that_ends_is_forgotten(
     archive: Archive, clock: Clock
 ):
@@ -166,8 +202,12 @@ async def test_a_process_of_which_nothing_is_heard_is_gone_and_one_that_ends_is_
     assert "nothing has been heard of it" in health
     assert "is ending" in health
     assert "3 sessions were lost" in health
-    shown.heard(beat("one:1", gone=True))
-    assert "one:1" not in (await shown.look(Role.VIEWER))["health"].html
+    clock.now += FORGOTTEN_SECONDS
+    shown.heard(beat("three:3"))
+    health = (await shown.look(Role.VIEWER))["health"].html
+    assert [name in health for name in ("one:1", "two:2", "three:3")] == [False, False, True]
+    shown.heard(beat("three:3", gone=True))
+    assert "three:3" not in (await shown.look(Role.VIEWER))["health"].html
 
 
 class Weekdays:

@@ -1,5 +1,6 @@
 """The live board: all calls of all processes, the day's figures, targets, and how everything is."""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from bot.admission import OUTAGE
 from bot.archive import Archive, Measured
 from bot.call import Call, Phase
 from bot.feed import News
+from bot.ledger import LedgerError
 from bot.record import Switch
 from bot.routing import Target
 from web.console.access import Role
@@ -19,6 +21,9 @@ from web.console.words import midnight
 
 SILENT_SECONDS = 16.0
 """A process of which nothing was heard for so long is gone: it should have said three times how it is."""
+
+FORGOTTEN_SECONDS = 900.0
+"""So long a process that is gone is shown as that."""
 
 RECENT = 8
 """So many calls that have ended are shown."""
@@ -110,6 +115,7 @@ class Board(Page):
         self._stale = False
         self._switch: Switch | None = None
         self._record_answers = True
+        self._asking: asyncio.Task[None] | None = None
         self._processes: dict[str, dict[str, Any]] = {}
         self._rows: dict[tuple[str, Role], tuple[Card, str]] = {}
 
@@ -145,6 +151,23 @@ class Board(Page):
             self._processes.pop(news.origin, None)
         else:
             self._processes[news.origin] = {**news.data, "heard": self._clock()}
+        since = self._clock() - FORGOTTEN_SECONDS
+        self._processes = {origin: each for origin, each in self._processes.items() if each["heard"] > since}
+        if self.watched and self._asking is None:
+            self._asking = asyncio.get_running_loop().create_task(self._ask())
+
+    async def _ask(self) -> None:
+        """Ask the record whether it answers, and read it anew when it does again."""
+        try:
+            await self._archive.switch(OUTAGE)
+            answers = True
+        except LedgerError:
+            answers = False
+        self._asking = None
+        if answers is not self._record_answers:
+            self._stale = answers  # it is read anew, and with that it answers
+            self._record_answers = False
+            self.changed()
 
     def _moved(self, news: News) -> None:
         """Another process's call has gone on."""

@@ -121,6 +121,8 @@ class Page:
         self._watchers: dict[Role, set[Watcher]] = {}
         self._shown: dict[Role, Pieces] = {}
         self._refreshing: asyncio.Task[None] | None = None
+        self._reading = asyncio.Lock()
+        """Nobody is shown a page that is half read."""
 
     # --- what a kind of page is made of ----------------------------------------------------------------
 
@@ -143,20 +145,22 @@ class Page:
 
     async def look(self, role: Role) -> Pieces:
         """The page as it is now, for one look at it."""
-        if not self.watched:
-            await self._read(self.prepare())
-        return self.pieces(role)
+        async with self._reading:
+            if not self.watched:
+                await self._read(self.prepare())
+            return self.pieces(role)
 
     async def open(self, watcher: Watcher) -> None:
         """Somebody looks at the page from now on."""
-        first = not self.watched
-        self._watchers.setdefault(watcher.role, set()).add(watcher)
-        if first:
-            self._shown.clear()
-            await self._read(self.prepare())
-        if watcher.role not in self._shown:
-            self._shown[watcher.role] = self.pieces(watcher.role)
-        watcher.send(whole(self._shown[watcher.role], self.lists))
+        async with self._reading:
+            first = not self.watched
+            self._watchers.setdefault(watcher.role, set()).add(watcher)
+            if first:
+                self._shown.clear()
+                await self._read(self.prepare())
+            if watcher.role not in self._shown:
+                self._shown[watcher.role] = self.pieces(watcher.role)
+            watcher.send(whole(self._shown[watcher.role], self.lists))
 
     def close(self, watcher: Watcher) -> None:
         """They look no more."""
@@ -176,16 +180,17 @@ class Page:
     async def _refresh(self) -> None:
         await asyncio.sleep(GATHER_SECONDS)
         self._refreshing = None
-        await self._read(self.update())
-        for role, watchers in self._watchers.items():
-            if not watchers:
-                self._shown.pop(role, None)
-                continue
-            before = self._shown.get(role)
-            after = self._shown[role] = self.pieces(role)
-            text = whole(after, self.lists) if before is None else patch(before, after)
-            for watcher in watchers if text is not None else ():
-                watcher.send(text or "")
+        async with self._reading:
+            await self._read(self.update())
+            for role, watchers in self._watchers.items():
+                if not watchers:
+                    self._shown.pop(role, None)
+                    continue
+                before = self._shown.get(role)
+                after = self._shown[role] = self.pieces(role)
+                text = whole(after, self.lists) if before is None else patch(before, after)
+                for watcher in watchers if text is not None else ():
+                    watcher.send(text or "")
 
     async def _read(self, reading: Awaitable[None]) -> None:
         try:
