@@ -159,7 +159,11 @@ async def test_a_form_of_another_site_does_nothing(client: httpx2.AsyncClient):
         assert (await client.post("/console/outage", data=form, headers=headers)).status_code == 403
     assert (await client.post("/console/outage", data={"on": "1"})).status_code == 403
     assert (await client.post("/console/outage", data={"on": "1", "form": "0" * 40})).status_code == 403
-    assert "outage switch is on" not in (await client.get("/console")).text
+    board = (await client.get("/console")).text
+    assert "outage switch is on" not in board
+    [lately] = re.findall(r'<div id="switched">.*?</div>', board, re.DOTALL)
+    assert re.findall(r'"badge[^>]*>(on|off)</span> <bdi>(\w+)</bdi>', lately) == [("off", "Anna"), ("on", "Anna")]
+    assert "the model &lt;b&gt;rambles&lt;/b&gt;" in lately
 
 
 async def test_the_form_of_one_session_is_worth_nothing_in_another(client: httpx2.AsyncClient):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from calls import CALLER, POLICY, SID, US, call_in
 
-from bot.archive import Archive, Search
+from bot.archive import CONSOLE, Archive, Search
 from bot.call import Attempt, Call, End, Outcome, Phase
 from bot.feed import News
 from bot.ledger import Entry, Ledger
@@ -188,6 +188,18 @@ async def test_two_who_come_at_once_see_the_whole_board(ledger: Ledger, archive:
     await asyncio.gather(*(shown.open(watcher) for watcher in watchers))
     for watcher in watchers:
         assert f"call-{SID}" in (await patch(watcher))["html"]
+
+
+async def test_who_turned_the_outage_switch_is_on_an_open_board_at_once(ledger: Ledger, archive: Archive, clock: Clock):
+    shown, watcher = board(archive, clock), Watcher(Role.SUPERVISOR)
+    await shown.open(watcher)
+    await patch(watcher)
+    facts = {"on": True, "reason": "it rambles", "who": "Anna"}
+    await ledger.note(CONSOLE, Entry(clock.now, "OutageSwitched", facts, "", False))
+    shown.heard(News("switch", data={"on": True, "reason": "it rambles (Anna)", "at": clock.now}))
+    told = (await patch(watcher))["changed"]
+    assert "it rambles (Anna)" in told["outage"]
+    assert "<bdi>Anna</bdi>" in told["switched"]
 
 
 async def test_a_process_of_which_nothing_is_heard_is_gone_and_one_that_ends_is_forgotten(

@@ -246,3 +246,17 @@ async def test_a_page_whose_session_has_ended_elsewhere_leads_to_the_login_and_b
     assert answer.status == 303
     await expect(page.get_by_label("Password")).to_be_visible(timeout=20_000)
     await context.close()
+
+
+async def test_a_page_that_comes_back_shows_nothing_that_has_gone_meanwhile(stage: Stage, url: str, opened: Browser):
+    async with at_console(opened, url) as page:
+        call = await stage.network.call(CALLER, OUR_NUMBER)
+        await expect(page.locator(f"#call-{call.sid}")).to_be_visible()
+        await page.evaluate("rest()")  # as a tab that nobody sees does, after a while
+        await call.hang_up()
+        await call.ended()
+        await asyncio.sleep(0.5)
+        await expect(page.locator(f"#call-{call.sid}")).to_be_visible()
+        await page.evaluate("seen()")
+        await expect(page.locator(f"#call-{call.sid}")).to_have_count(0)
+        await expect(page.get_by_text("No call is going on.")).to_be_visible()

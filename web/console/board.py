@@ -11,7 +11,7 @@ from bot.archive import Archive, Measured
 from bot.call import Call, Phase
 from bot.feed import News
 from bot.ledger import LedgerError
-from bot.record import Switch
+from bot.record import Entry, Switch
 from bot.routing import Target
 from web.console.access import Role
 from web.console.figures import Day, Summary, day, percentile
@@ -21,6 +21,9 @@ from web.console.words import midnight
 
 SILENT_SECONDS = 16.0
 """A process of which nothing was heard for so long is gone: it should have said three times how it is."""
+
+ACTS = 5
+"""So many turnings of the outage switch are shown."""
 
 FORGOTTEN_SECONDS = 900.0
 """So long a process that is gone is shown as that."""
@@ -114,6 +117,9 @@ class Board(Page):
 
         self._stale = False
         self._switch: Switch | None = None
+        self._acts: list[Entry] | None = []
+        """How the switch was turned, newest first; None when that is to be read."""
+
         self._record_answers = True
         self._asking: asyncio.Task[None] | None = None
         self._processes: dict[str, dict[str, Any]] = {}
@@ -140,6 +146,7 @@ class Board(Page):
                 self._measured.silences.append(float(news.data["silence"]))
             case "switch":
                 self._switch = Switch(news.data["on"], news.data["reason"], float(news.data["at"]))
+                self._acts = None
             case "missed":
                 self._stale = True
             case _:
@@ -219,6 +226,7 @@ class Board(Page):
         today = await self._archive.begun(self._day_began)
         self._measured = await self._archive.measured(self._day_began)
         self._switch = await self._archive.switch(OUTAGE)
+        self._acts = await self._archive.acts(ACTS)
         self._record_answers = True
         known = {call.sid: call for call in self._known()}
         every = {call.sid: call for call in live} | known
@@ -235,6 +243,8 @@ class Board(Page):
         """See `Page`."""
         if self._stale or self._day_began != midnight(self._clock()):
             await self.prepare()
+        if self._acts is None:
+            self._acts = await self._archive.acts(ACTS)
         foreign, self._foreign = self._foreign, set()
         if foreign:
             for call in await self._archive.some(foreign):
@@ -247,7 +257,8 @@ class Board(Page):
         count = len(self._cards)
         return {
             "figures": Piece(self._render("figures", day=figures, live=count, **self._measures())),
-            "outage": Piece(self._render("outage", switch=self._switch)),
+            "outage": Piece(self._render("outage", switch=self._switch, role=role)),
+            "switched": Piece(self._render("switched", acts=self._acts or [], role=role)),
             "outcomes": Piece(self._render("outcomes", day=figures)),
             "targets": Piece(
                 self._render("targets", targets=self._targets, day=figures, failsafe=self._failsafe, now=self._clock())
