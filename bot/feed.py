@@ -36,7 +36,9 @@ GATHER_SECONDS = 0.02
 
 CONNECT_AGAIN_SECONDS = 1.0
 
-_Happening = Literal["call", "said", "words", "speaks", "measured", "listens", "beat", "switch", "missed"]
+_Happening = Literal[
+    "call", "said", "words", "speaks", "measured", "listens", "beat", "switch", "forgotten", "missed", "logged_out"
+]
 Kind = _Happening | Literal["order", "done", "looks"]
 
 
@@ -49,7 +51,8 @@ class News:
     words of the bot's turn. `speaks`: somebody began to speak or fell silent. `measured`: how long the bot took to
     answer, or the longest silence of a stream. `listens`: a supervisor began to hear a call, or ceased to. `looks`:
     somebody looks at a call's page. `order`, `done`: for `bot.desk`. `beat`: how a process is. `switch`: a switch was
-    turned. `missed`: there was news that did not come."""
+    turned. `forgotten`: what was said in a call was deleted. `missed`: there was news that did not come.
+    `logged_out`: a session at the console is over."""
 
     sid: str = ""
     """Twilio's CallSid, where it is about a call."""

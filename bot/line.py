@@ -21,7 +21,7 @@ from bot.consulting import Consulting
 from bot.conversation import Conversation
 from bot.desk import Desk
 from bot.events import ImpossibleEvent, StreamEnded, StreamStarted
-from bot.feed import Feed
+from bot.feed import Feed, News
 from bot.finder import PeopleFinder
 from bot.ledger import Ledger
 from bot.loop_thread import LoopThread
@@ -185,7 +185,13 @@ async def open_line(configuration: Configuration, telephony: Telephony | None = 
     retention = None
     if settings.retention_days is not None:
         days = settings.retention_days
-        retention = Retention(settings.database_url, recordings, days=days, clock=time.time)
+        retention = Retention(
+            settings.database_url,
+            recordings,
+            days=days,
+            clock=time.time,
+            forgot=lambda sid: feed.publish(News("forgotten", sid)),
+        )
     secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret is not None else ""
     finder = PeopleFinder(secret, time.time)
     metrics = Metrics(

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from bot.call import Call, Phase
 from bot.callback import Callback, State, newly_over
-from bot.events import Event, HangUpFailed, ModelLost, RedirectFailed
+from bot.events import Event, HangUpFailed, ModelLost, PersonNotCalled, RedirectFailed
 from bot.observers import Observer
 from bot.recording_events import RecordingNotBegan, RecordingNotStopped
 
@@ -127,7 +127,7 @@ class Metrics(Observer):
     def stepped(self, before: Call, after: Call, event: Event) -> None:
         """A step of a call was made here, and nowhere else."""
         match event:
-            case RedirectFailed(failure=failure, code=code):
+            case RedirectFailed(failure=failure, code=code) | PersonNotCalled(failure=failure, code=code):
                 self._unconfirmed.labels(failure.value, _bounded(code)).inc()
             case HangUpFailed(failure=failure):
                 self._unconfirmed.labels(failure.value, "none").inc()

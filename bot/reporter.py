@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bot.call import Call
-from bot.events import Event, HangUpFailed, ModelLost, RedirectFailed
+from bot.events import Event, HangUpFailed, ModelLost, PersonNotCalled, RedirectFailed
 from bot.feed import Feed, News
 from bot.observers import Observer
 from bot.speaking import Speaker
@@ -59,7 +59,7 @@ class Reporter(Observer):
         match event:
             case ModelLost():
                 self._model_faults.append(event.at)
-            case RedirectFailed() | HangUpFailed():
+            case RedirectFailed() | HangUpFailed() | PersonNotCalled():
                 self._twilio_faults.append(event.at)
             case _:
                 pass

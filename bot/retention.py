@@ -35,7 +35,15 @@ WORDS = ("reason", "summary", "text", "url")
 class Retention:
     """Forgets what is too old. Lives on the console's thread."""
 
-    def __init__(self, url: str, recordings: Recordings, *, days: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        url: str,
+        recordings: Recordings,
+        *,
+        days: int,
+        clock: Callable[[], float],
+        forgot: Callable[[str], None] = lambda sid: None,
+    ) -> None:
         """Nothing is forgotten before `run`.
 
         Args:
@@ -43,12 +51,14 @@ class Retention:
             recordings: Where callers' messages and the recordings of calls are.
             days: How long after a call's end its words are kept.
             clock: Unix seconds.
+            forgot: Told the SID of each call whose words are gone.
         """
         self._url = url
         self._engine = database.create_engine(url)
         self._recordings = recordings
         self._days = days
         self._clock = clock
+        self._forgot = forgot
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -119,6 +129,7 @@ class Retention:
             await connection.execute(sa.delete(MESSAGES).where(MESSAGES.c.call_sid == sid))
             await _clean_journal(connection, sid)
             await book.forget(connection, sid)
+        self._forgot(sid)
         return True
 
 

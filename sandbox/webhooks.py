@@ -142,7 +142,7 @@ class Webhooks:
         except BadOverrides as error:
             raise WebhookFailed(11243, url, str(error)) from error
         if any(part in url for part in self._lost):
-            self._journal.note("webhook", "is lost", call_sid, url=url)
+            self._journal.note("webhook", "is lost", call_sid, url=url, form=dict(form))
             raise WebhookFailed(11200, url, "lost on purpose", "ct")
         token = str(uuid4())  # the same on every try (Twilio: Webhooks, retries)
         fields = dict(form) if method == "POST" else {}

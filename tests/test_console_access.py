@@ -1,5 +1,6 @@
 """The console's door: passwords, sessions, forms of other sites, and what every answer tells the browser."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -125,8 +126,16 @@ async def test_a_login_leads_to_a_page_of_the_console_and_nowhere_else(
 
 async def test_logging_out_ends_the_session(client: httpx2.AsyncClient):
     await log_in(client)
-    await client.post("/console/logout", data={"form": await form_token(client)})
-    assert (await client.get("/console")).status_code == 303
+    cookie = client.cookies["putthrough_console"]
+    async with client.stream("GET", "/console/live") as stream:
+        lines = stream.aiter_lines()
+        assert (await anext(lines)).startswith("data: ")
+        await client.post("/console/logout", data={"form": await form_token(client)})
+        assert (await client.get("/console")).status_code == 303
+        async with asyncio.timeout(5):
+            assert [line async for line in lines if line.startswith("data: {")] in ([], [""])
+    client.cookies.set("putthrough_console", cookie)
+    assert (await client.get("/console")).status_code == 303, "somebody who has kept the cookie is out as well"
 
 
 async def test_without_a_password_this_machine_alone_gets_in(opened: Open):
@@ -150,7 +159,11 @@ async def test_a_form_of_another_site_does_nothing(client: httpx2.AsyncClient):
         assert (await client.post("/console/outage", data=form, headers=headers)).status_code == 403
     assert (await client.post("/console/outage", data={"on": "1"})).status_code == 403
     assert (await client.post("/console/outage", data={"on": "1", "form": "0" * 40})).status_code == 403
-    assert "outage switch is on" not in (await client.get("/console")).text
+    board = (await client.get("/console")).text
+    assert "outage switch is on" not in board
+    [lately] = re.findall(r'<div id="switched">.*?</div>', board, re.DOTALL)
+    assert re.findall(r'"badge[^>]*>(on|off)</span> <bdi>(\w+)</bdi>', lately) == [("off", "Anna"), ("on", "Anna")]
+    assert "the model &lt;b&gt;rambles&lt;/b&gt;" in lately
 
 
 async def test_the_form_of_one_session_is_worth_nothing_in_another(client: httpx2.AsyncClient):
@@ -232,6 +245,55 @@ async def test_a_call_that_is_not_in_the_record_is_told_as_such(client: httpx2.A
     answer = await client.get(f"/console/calls/{SID}")
     assert answer.status_code == 404
     assert "no call" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/console/nowhere", "/console/calls/<b>", f"/console/calls/{SID}/recordings/0"])
+async def test_what_is_not_there_is_told_to_people_as_a_page_and_to_programs_as_json(
+    client: httpx2.AsyncClient, path: str
+):
+    await log_in(client)
+    page = await client.get(path, headers={"Accept": "text/html"})
+    assert page.status_code == 404
+    assert "There is no such page." in page.text
+    assert (await client.get(path)).headers["content-type"] == "application/json"
+
+
+async def test_nobody_follows_a_call_that_is_not_there(client: httpx2.AsyncClient):
+    await log_in(client)
+    answer = await client.get(f"/console/calls/{SID}/live", headers={"Accept": "text/event-stream"})
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/console", "/console/calls", "/console/live", "/console/export.csv", "/health"])
+async def test_head_is_answered_as_get_is_without_a_body(client: httpx2.AsyncClient, path: str):
+    await log_in(client)
+    answer = await client.head(path, timeout=5)
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+@pytest.mark.parametrize("since", ["9999-12-31", "0001-01-01", "2026-13-45", "\0", "-1", "1e99"])
+async def test_a_day_that_is_none_is_not_looked_for(client: httpx2.AsyncClient, since: str):
+    await log_in(client)
+    asked = {"since": since, "until": since, "before": since, "digits": "<x>", "outcome": "'", "target": "\0🙂"}
+    for path in ("/console/calls", "/console/export.csv"):
+        assert (await client.get(path, params=asked)).status_code == 200
+
+
+async def test_no_page_of_this_server_loads_anything_of_another_host(client: httpx2.AsyncClient):
+    for path in ("/docs", "/redoc"):
+        assert (await client.get(path)).status_code == 404
+    assert (await client.get("/console/")).headers["location"] == "/console"
+
+
+async def test_what_the_api_tells_of_calls_is_not_kept(client: httpx2.AsyncClient):
+    answer = await client.get("/api/calls", auth=("any", PASSWORD))
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_a_form_without_a_session_leads_to_the_login(client: httpx2.AsyncClient):
+    answer = await client.post(f"/console/calls/{SID}/hang-up", headers={"Accept": "text/html"})
+    assert answer.status_code == 401
+    assert "Log in again." in answer.text
 
 
 # --- sessions -------------------------------------------------------------------------------------------

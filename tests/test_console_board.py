@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +11,15 @@ from typing import Any
 import pytest
 from calls import CALLER, POLICY, SID, US, call_in
 
-from bot.archive import Archive, Search
+from bot.archive import CONSOLE, Archive, Search
 from bot.call import Attempt, Call, End, Outcome, Phase
 from bot.feed import News
 from bot.ledger import Entry, Ledger
 from web.console.access import Role
-from web.console.board import SILENT_SECONDS, Board
+from web.console.board import FORGOTTEN_SECONDS, SILENT_SECONDS, Board
 from web.console.pages import Watcher
 from web.console.render import Renderer
+from web.console.speakers import Speakers
 from web.console.words import midnight
 
 OTHER = "CA" + "b2" * 16
@@ -50,9 +52,21 @@ async def archive(ledger: Ledger) -> AsyncIterator[Archive]:
     await made.close()
 
 
+class Told(Board):
+    """A board that is told the news as the console tells it: whoever knows who speaks first."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        self.told = Speakers()
+        super().__init__(*args, speakers=self.told, **more)
+
+    def heard(self, news: News) -> None:
+        self.told.heard(news)
+        super().heard(news)
+
+
 def board(archive: Archive, clock: Clock, known: list[Call] | None = None) -> Board:
     render = Renderer(lambda called: POLICY).piece
-    return Board(archive, POLICY.targets, render, failsafe="desk", known=lambda: known or [], clock=clock)
+    return Told(archive, POLICY.targets, render, failsafe="desk", known=lambda: known or [], clock=clock)
 
 
 def call(clock: Clock, **changes: object) -> Call:
@@ -94,6 +108,23 @@ async def test_a_call_appears_moves_on_and_leaves(archive: Archive, clock: Clock
     assert SID in last["changed"]["recent"]
 
 
+async def test_a_browser_that_comes_back_is_told_that_no_call_is_left(archive: Archive, clock: Clock):
+    shown, watcher = board(archive, clock), Watcher(Role.SUPERVISOR)
+    await shown.open(watcher)
+    assert (await patch(watcher))["inside"] == {"calls": []}
+
+
+async def test_a_fact_that_comes_late_makes_no_call_a_newer_one(archive: Archive, clock: Clock):
+    shown, watcher = board(archive, clock), Watcher(Role.SUPERVISOR)
+    await shown.open(watcher)
+    ended = {"phase": Phase.ENDED, "end": End.PUT_THROUGH}
+    first = call(clock, **ended, ended_at=clock.now - 9)
+    for each in (first, replace(call(clock, **ended, ended_at=clock.now), sid=OTHER), first):
+        shown.heard(stepped(each, clock.now))
+    recent = shown.pieces(Role.SUPERVISOR)["recent"].html
+    assert recent.index(OTHER) < recent.index(SID)
+
+
 async def test_what_another_process_does_is_read_from_the_record(ledger: Ledger, archive: Archive, clock: Clock):
     shown, watcher = board(archive, clock), Watcher(Role.VIEWER)
     await shown.open(watcher)
@@ -124,6 +155,53 @@ async def test_while_the_record_is_away_the_calls_of_this_process_are_shown(tmp_
     await archive.close()
 
 
+async def test_a_record_that_goes_away_and_comes_back_is_told_as_such_though_no_call_goes_on(
+    tmp_path: Path, clock: Clock
+):
+    database = tmp_path / "calls.db"
+    archive = Archive(f"sqlite+aiosqlite:///{database}")
+    shown, watcher = board(archive, clock), Watcher(Role.SUPERVISOR)
+    await shown.open(watcher)
+    assert "does not answer; calls go on" in (await patch(watcher))["changed"]["health"]
+    ledger = await Ledger.open(f"sqlite+aiosqlite:///{database}")
+    theirs = call(clock, phase=Phase.BOT)
+    await ledger.add(theirs, Entry(theirs.started_at, "CallAnswered", {}, "bot", True))
+    shown.heard(beat("one:1"))
+    told = await patch(watcher)
+    while "has everything" not in told["changed"].get("health", ""):
+        told = await patch(watcher)
+    assert f"call-{SID}" in shown.pieces(Role.SUPERVISOR)
+    await ledger.close()
+    with sqlite3.connect(database) as broken:
+        broken.execute("DROP TABLE switches")
+    shown.heard(beat("one:1"))
+    while "does not answer" not in told["changed"].get("health", ""):
+        told = await patch(watcher)
+    shown.close(watcher)
+    await archive.close()
+
+
+async def test_two_who_come_at_once_see_the_whole_board(ledger: Ledger, archive: Archive, clock: Clock):
+    live = call(clock, phase=Phase.BOT)
+    await ledger.add(live, Entry(live.started_at, "CallAnswered", {}, "bot", True))
+    shown, watchers = board(archive, clock), [Watcher(role) for role in Role]
+    await asyncio.gather(*(shown.open(watcher) for watcher in watchers))
+    for watcher in watchers:
+        assert f"call-{SID}" in (await patch(watcher))["html"]
+
+
+async def test_who_turned_the_outage_switch_is_on_an_open_board_at_once(ledger: Ledger, archive: Archive, clock: Clock):
+    shown, watcher = board(archive, clock), Watcher(Role.SUPERVISOR)
+    await shown.open(watcher)
+    await patch(watcher)
+    facts = {"on": True, "reason": "it rambles", "who": "Anna"}
+    await ledger.note(CONSOLE, Entry(clock.now, "OutageSwitched", facts, "", False))
+    shown.heard(News("switch", data={"on": True, "reason": "it rambles (Anna)", "at": clock.now}))
+    told = (await patch(watcher))["changed"]
+    assert "it rambles (Anna)" in told["outage"]
+    assert "<bdi>Anna</bdi>" in told["switched"]
+
+
 async def test_a_process_of_which_nothing_is_heard_is_gone_and_one_that_ends_is_forgotten(
     archive: Archive, clock: Clock
 ):
@@ -136,8 +214,12 @@ async def test_a_process_of_which_nothing_is_heard_is_gone_and_one_that_ends_is_
     assert "nothing has been heard of it" in health
     assert "is ending" in health
     assert "3 sessions were lost" in health
-    shown.heard(beat("one:1", gone=True))
-    assert "one:1" not in (await shown.look(Role.VIEWER))["health"].html
+    clock.now += FORGOTTEN_SECONDS
+    shown.heard(beat("three:3"))
+    health = (await shown.look(Role.VIEWER))["health"].html
+    assert [name in health for name in ("one:1", "two:2", "three:3")] == [False, False, True]
+    shown.heard(beat("three:3", gone=True))
+    assert "three:3" not in (await shown.look(Role.VIEWER))["health"].html
 
 
 class Weekdays:

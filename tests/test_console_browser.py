@@ -219,3 +219,44 @@ async def test_a_page_whose_server_is_gone_says_so(stage: Stage, tmp_path: Path,
     await expect(page.locator("#link")).to_have_text(re.compile("reconnecting"))
     await asyncio.sleep(0)
     await context.close()
+
+
+async def test_whoever_logs_out_is_out_in_every_tab(url: str, opened: Browser):
+    async with at_console(opened, url) as page:
+        board, calls = await page.context.new_page(), await page.context.new_page()
+        await board.goto("/console")
+        await calls.goto("/console/calls")
+        await page.get_by_role("button", name="Log out").click()
+        for each in (page, board, calls):
+            await expect(each.get_by_label("Password")).to_be_visible(timeout=10_000)
+        await board.goto("/console")
+        await board.get_by_label("Password").fill(PASSWORD)
+        await board.keyboard.press("Enter")
+        await expect(board.locator("#link")).to_have_text(re.compile("live"))
+
+
+async def test_a_page_whose_session_has_ended_elsewhere_leads_to_the_login_and_back(url: str, opened: Browser):
+    context = await opened.new_context(base_url=url)
+    page = await context.new_page()
+    await page.goto("/console/login")
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#link")).to_have_text(re.compile("live"))
+    answer = await page.request.post("/console/logout", headers={"Origin": url}, max_redirects=0)
+    assert answer.status == 303
+    await expect(page.get_by_label("Password")).to_be_visible(timeout=20_000)
+    await context.close()
+
+
+async def test_a_page_that_comes_back_shows_nothing_that_has_gone_meanwhile(stage: Stage, url: str, opened: Browser):
+    async with at_console(opened, url) as page:
+        call = await stage.network.call(CALLER, OUR_NUMBER)
+        await expect(page.locator(f"#call-{call.sid}")).to_be_visible()
+        await page.evaluate("rest()")  # as a tab that nobody sees does, after a while
+        await call.hang_up()
+        await call.ended()
+        await asyncio.sleep(0.5)
+        await expect(page.locator(f"#call-{call.sid}")).to_be_visible()
+        await page.evaluate("seen()")
+        await expect(page.locator(f"#call-{call.sid}")).to_have_count(0)
+        await expect(page.get_by_text("No call is going on.")).to_be_visible()

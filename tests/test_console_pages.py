@@ -138,16 +138,29 @@ def test_numbers_addresses_and_the_like_are_masked_for_viewers():
 
 def test_a_viewer_s_files_hold_no_personal_data_either():
     told = call(
-        attempts=(Attempt("desk", "+442079460101,+442079460102", AT),),
+        attempts=(
+            Attempt(
+                "desk",
+                "+442079460101,+442079460102",
+                AT,
+                answered_by="+442079460103",
+                why="ring 0800 555",
+                message="on 0666",
+            ),
+        ),
         handoffs=(Handoff("desk", "card 4111 1111 1111 1111", "ann@example.com", By.MODEL, AT),),
     )
     entry = Entry(AT, "HintGiven", {"text": "ring 020 7946 0999", "who": "Ann"}, "bot", False)
     kept = record(told, [entry], [Line(1, AT, "caller", "My number is 07700 900123")])
     seen, masked = detail(kept, Role.SUPERVISOR), detail(kept, Role.VIEWER)
-    for secret in ("+442079460100", "0101", "4111", "ann@example.com", "0999", "900123"):
+    for secret in ("+442079460100", "0101", "0103", "0800", "0666", "4111", "ann@example.com", "0999", "900123"):
         assert secret in seen
         assert secret not in masked
-    assert json.loads(masked)["call_sid"] == SID
+    shown = PIECE("attempts", call=told, role=Role.VIEWER)
+    assert not any(secret in shown for secret in ("0101", "0103", "0800", "0666", "4111", "ann@"))
+    assert {key: json.loads(masked)[key] for key in ("call_sid", "started_at")} == {
+        key: json.loads(seen)[key] for key in ("call_sid", "started_at")
+    }
     assert "0100" not in as_csv([told], Role.VIEWER).replace(SID, "").replace(US, "")
 
 
@@ -175,11 +188,42 @@ def test_the_lanes_show_speech_silence_ringing_and_the_conversation():
     assert len(by_name["Caller"]) == 1
     silences = [bar for bar in by_name["Bot"] if bar.kind == "silence"]
     assert [bar.label for bar in silences] == ["6.0 s"]
-    assert [bar.kind for bar in by_name["Person"]] == ["ringing", "talk"]
-    assert by_name["Person"][1].label == "answered"
+    assert [bar.kind for bar in by_name["Person"]] == ["ringing", "asked", "talk"]
+    assert [bar.label for bar in by_name["Person"]] == ["", "picked up", "answered"]
     pixels = lanes.pixels_per_second
-    assert by_name["Person"][1].x == pytest.approx(25 * pixels, abs=0.2)
-    assert by_name["Person"][1].width == pytest.approx(15 * pixels, abs=0.3)
+    assert by_name["Person"][2].x == pytest.approx(25 * pixels, abs=0.2)
+    assert by_name["Person"][2].width == pytest.approx(15 * pixels, abs=0.3)
+
+
+def test_who_picked_up_and_did_not_take_the_call_is_not_drawn_as_with_the_caller():
+    declined = Attempt("desk", CALLER, AT + 20, AT + 24, None, True, AT + 30, Outcome.DECLINED)
+    attended = Attempt("desk", CALLER, AT + 30, AT + 34, AT + 36, attended=True)
+    with_bot = call(phase=Phase.BOT, attempts=(declined, attended))
+    person = draw(record(with_bot, [phase("bot", 1)]), AT + 40).lanes[3]
+    assert [bar.kind for bar in person.bars] == ["ringing", "asked", "ringing", "asked"]
+    assert "declined" in person.bars[1].title
+    together = replace(with_bot, attempts=(replace(attended, bridged_at=AT + 38),))
+    person = draw(record(together, [phase("bot", 1)]), AT + 40).lanes[3]
+    assert [bar.kind for bar in person.bars] == ["ringing", "asked", "talk"]
+
+
+def test_who_is_speaking_now_is_drawn_and_is_no_silence():
+    kept = record(call(phase=Phase.BOT), [phase("bot", 1), spoke("caller", 2, 3)])
+    assert [bar.kind for bar in draw(kept, AT + 10).lanes[2].bars] == ["silence"]
+    drawn = draw(kept, AT + 10, {"bot": AT + 4})
+    assert [bar.kind for bar in drawn.lanes[2].bars] == ["speech"]
+    assert drawn.lanes[2].bars[0].width == pytest.approx(0.6 * drawn.width, abs=1)
+    over = record(call(phase=Phase.ENDED, end=End.CALLER_HUNG_UP, ended_at=AT + 10), kept.journal)
+    assert draw(over, AT + 99, {"bot": AT + 4}).lanes[2].bars == draw(over, AT + 10).lanes[2].bars
+
+
+def test_how_long_each_answer_took_is_shown_turn_by_turn():
+    journal = [spoke("bot", 2, 3, response_ms=340), spoke("bot", 6, 8, response_ms=2120)]
+    numbers = PIECE("numbers", record=record(call(), journal), role=Role.VIEWER)
+    assert Elements(numbers).names.count("meter") == 2
+    assert "0.34 s" in numbers
+    assert "2.12 s" in numbers
+    assert "Latency per turn" not in PIECE("numbers", record=record(call()), role=Role.VIEWER)
 
 
 def test_a_call_that_goes_on_is_drawn_up_to_now():
@@ -249,7 +293,13 @@ def test_a_day_is_added_up_from_its_calls():
         end=End.MESSAGE_LEFT,
     )
     added = day([Summary.of(each) for each in (through, in_vain, call())])
+    closed = call(handoffs=(Handoff("desk", "", "", By.MODEL, AT, closed=True),), end=End.CALLER_HUNG_UP)
+    left = call(attempts=(Attempt("desk", CALLER, AT, AT + 4, AT + 5, outcome=Outcome.LEFT),))
     assert (added.calls, added.put_through, added.wanted) == (3, 1, 2)
+    assert added.not_put_through == {"no_answer": 1}
+    more = day([Summary.of(each) for each in (through, in_vain, closed, left)])
+    assert (more.put_through, more.wanted) == (1, 4)
+    assert more.not_put_through == {"no_answer": 1, "closed": 1}, "who waits still is none of them"
     assert added.seconds_to_person == 10.0
     assert added.in_vain == {"busy": 1, "no_answer": 1}
     assert added.targets == {"desk": (1, 1), "billing": (0, 1)}
@@ -286,5 +336,5 @@ def test_a_patch_says_what_changed_what_is_new_and_where_and_what_is_gone():
 
 
 def test_a_whole_page_says_what_belongs_into_each_list():
-    told = json.loads(whole({"head": Piece("a"), "x-1": Piece("1", "list")}))
-    assert told == {"changed": {"head": "a"}, "inside": {"list": ["x-1"]}, "html": {"x-1": "1"}}
+    told = json.loads(whole({"head": Piece("a"), "x-1": Piece("1", "list")}, ("list", "empty")))
+    assert told == {"changed": {"head": "a"}, "inside": {"list": ["x-1"], "empty": []}, "html": {"x-1": "1"}}

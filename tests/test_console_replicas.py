@@ -105,3 +105,27 @@ async def test_a_page_of_one_server_shows_the_calls_of_another_within_a_second_a
         record = await stage.record(call.sid)
         assert (record["end"], record["handoffs"][0]["by"]) == ("put_through", "console")
         assert record["transcript"][-1]["text"] == "One moment please."  # said by the server that has the caller
+
+
+async def test_whoever_logs_out_at_one_server_is_out_at_the_other(tmp_path: Path, postgresql: str):
+    async with AsyncExitStack() as stack:
+        stage, urls = await stack.enter_async_context(Stage()), []
+        for name in ("a", "b"):
+            settings = {"DATABASE_URL": postgresql, "SPOOL": str(tmp_path / name), "CONSOLE_PASSWORD": "correct horse"}
+            urls.append(await stack.enter_async_context(serving(stage, tmp_path, **settings)))
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        form = {"name": "Anna", "password": "correct horse"}
+        async with http.post(f"{urls[0]}/console/login", data=form, allow_redirects=False) as answer:
+            headers = {"Cookie": f"putthrough_console={answer.cookies['putthrough_console'].value}"}
+
+        async def status(url: str) -> int:
+            async with http.get(f"{url}/console/calls", headers=headers, allow_redirects=False) as answer:
+                return answer.status
+
+        assert [await status(url) for url in urls] == [200, 200]
+        async with http.post(f"{urls[0]}/console/logout", headers=headers, allow_redirects=False):
+            pass
+        assert await status(urls[0]) == 303
+        async with asyncio.timeout(SOON):
+            while await status(urls[1]) == 200:
+                await asyncio.sleep(0.05)

@@ -13,8 +13,11 @@ from loguru import logger
 from bot import events as ev
 from bot.call import Phase
 from bot.callback import Callback, CallbackOutcome, State, Try, TryOutcome
+from bot.feed import Feed, News
 from bot.logs import set_up_logs
+from bot.loop_thread import LoopThread
 from bot.metrics import Metrics
+from bot.reporter import Reporter
 
 DASHBOARD = Path(__file__).parent.parent / "deploy" / "grafana.json"
 
@@ -47,6 +50,21 @@ def test_how_long_a_phone_rang_and_how_long_the_caller_waited_are_measured(metri
     assert figures["putthrough_seconds_to_answer_count"] == 1
     assert figures["putthrough_seconds_to_answer_sum"] == 2.0  # from the redirect on
     assert figures["putthrough_seconds_to_person_sum"] == 3.0
+
+
+def test_a_person_whom_twilio_did_not_call_is_one_of_its_errors_and_troubles_the_board(
+    metrics: Metrics, tmp_path: Path
+):
+    call, event = call_in(Phase.BOT), ev.PersonNotCalled(at=9.0, attempt=1, failure=ev.Failure.NOT_DONE, code=20429)
+    metrics.stepped(call, call, event)
+    assert told(metrics)['putthrough_twilio_errors_total{code="20429",failure="not_done"}'] == 1
+    feed = Feed(f"sqlite+aiosqlite:///{tmp_path}/calls.db", LoopThread("aside"))
+    beats: list[News] = []
+    feed.publish = beats.append  # type: ignore[method-assign] - what is told, on the spot
+    reporter = Reporter(feed, clock=lambda: 10.0)
+    reporter.stepped(call, call, event)
+    reporter.beat({})
+    assert beats[-1].data["twilio_faults"] == 1
 
 
 @pytest.mark.parametrize(("code", "label"), [(21220, "21220"), (12345, "other"), (None, "none")])

@@ -136,7 +136,7 @@ def test_a_call_s_page_shows_tokens_and_where_there_are_prices_their_cost(tmp_pa
     record = Record(Stored(Call(SID, CALLER, US, 0.0), 1), streams, [])
     without = Renderer(lambda called: POLICY).piece("numbers", record=record, role=Role.VIEWER)
     assert "2,407" in without
-    assert "300 audio output" in without
+    assert "<dt>audio output</dt><dd>300</dd>" in without
     assert "Cost" not in without
     priced = Renderer(lambda called: POLICY, prices(tmp_path, PRICES)).piece("numbers", record=record, role=Role.VIEWER)
     assert "0.0432 USD" in priced

@@ -3,9 +3,12 @@
 from pathlib import Path
 
 from fastapi import FastAPI, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.staticfiles import StaticFiles
 from loguru import logger
+from starlette.exceptions import HTTPException
 
+from bot.feed import News
 from bot.line import Line
 from bot.signatures import Signatures
 from web.api import calls_api
@@ -16,7 +19,7 @@ from web.console.acts import acts, note_switch
 from web.console.callbacks import callback_pages
 from web.console.console import Console
 from web.console.gate import Elsewhere, Gate, Refused, turned_away
-from web.console.headers import ConsoleHeaders
+from web.console.headers import Headers, Heads
 from web.console.listen import listening
 from web.console.playing import playing
 from web.console.routes import pages
@@ -37,7 +40,7 @@ def create_app(line: Line) -> FastAPI:
     settings = line.settings
     signatures = Signatures(settings.twilio_auth_token.get_secret_value(), settings.public_url)
     password = settings.console_password.get_secret_value() if settings.console_password else None
-    app = FastAPI(title="Putthrough")
+    app = FastAPI(title="Putthrough", docs_url=None, redoc_url=None)  # their pages load scripts of another host
     app.include_router(twilio_routes(line, signatures))
     app.include_router(callback_routes(line, signatures))
     app.include_router(queue_routes(line, signatures))
@@ -85,10 +88,19 @@ def _mount_console(app: FastAPI, line: Line) -> None:
         logger.warning("CONSOLE_PASSWORD is not set: the console and the record are open to this machine alone")
     console = app.state.console = Console(line)
     gate = Gate(access)
-    refused, elsewhere = turned_away(console.page)
+
+    def heard(news: News) -> None:
+        if news.kind == "logged_out":  # here, or in another process
+            access.end(news.data["nonce"], news.data["until"])
+
+    line.feed.subscribe(heard)
+    refused, elsewhere, mistaken = turned_away(console.page)
     app.add_exception_handler(Refused, refused)
     app.add_exception_handler(Elsewhere, elsewhere)
-    app.add_middleware(ConsoleHeaders)
+    app.add_exception_handler(HTTPException, mistaken)
+    app.add_exception_handler(RequestValidationError, mistaken)
+    app.add_middleware(Headers)
+    app.add_middleware(Heads)
     app.mount("/console/static", StaticFiles(directory=_STATIC), name="static")
     app.include_router(pages(line, console, gate))
     app.include_router(acts(line, gate))

@@ -2,7 +2,8 @@
 
 Whoever knows the password is a supervisor, who sees everything and may act; the viewers' own password, where there is
 one, opens the same pages with personal data masked and nothing to press. The session is a signed cookie: no process
-keeps it, so that every process knows it, and with another password it is worth nothing.
+keeps it, so that every process knows it, and with another password it is worth nothing. Whoever logs out ends theirs in
+all processes that run.
 """
 
 import base64
@@ -85,6 +86,8 @@ class Access:
         self._seal = Seal.from_auth_token(secret, "console")
         self._clock = clock
         self._failures: OrderedDict[str, list[float]] = OrderedDict()
+        self._over: dict[str, float] = {}
+        """Sessions that somebody has ended, by nonce, with when their cookies would have run out."""
 
     @property
     def open_here(self) -> bool:
@@ -138,7 +141,18 @@ class Access:
         if not self._seal.fits(seal, f"session {text}"):
             return None
         name, role, until, nonce = json.loads(base64.urlsafe_b64decode(text))
-        return Visitor(name, Role(role), until, nonce) if self._clock() < until else None
+        over = self._clock() >= until or nonce in self._over
+        return None if over else Visitor(name, Role(role), until, nonce)
+
+    def end(self, nonce: str, until: float) -> None:
+        """A session is over: its cookie is worth nothing here any more. May be called on any thread.
+
+        Args:
+            nonce: The session's own.
+            until: When it would have ended. Unix seconds.
+        """
+        now = self._clock()
+        self._over = {each: end for each, end in self._over.items() if end > now} | {nonce: until}
 
     # --- forms of other pages --------------------------------------------------------------------------
 

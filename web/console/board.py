@@ -1,5 +1,6 @@
 """The live board: all calls of all processes, the day's figures, targets, and how everything is."""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -9,15 +10,23 @@ from bot.admission import OUTAGE
 from bot.archive import Archive, Measured
 from bot.call import Call, Phase
 from bot.feed import News
-from bot.record import Switch
+from bot.ledger import LedgerError
+from bot.record import Entry, Switch
 from bot.routing import Target
 from web.console.access import Role
 from web.console.figures import Day, Summary, day, percentile
 from web.console.pages import Page, Piece, Pieces
+from web.console.speakers import Speakers
 from web.console.words import midnight
 
 SILENT_SECONDS = 16.0
 """A process of which nothing was heard for so long is gone: it should have said three times how it is."""
+
+ACTS = 5
+"""So many turnings of the outage switch are shown."""
+
+FORGOTTEN_SECONDS = 900.0
+"""So long a process that is gone is shown as that."""
 
 RECENT = 8
 """So many calls that have ended are shown."""
@@ -35,6 +44,7 @@ class Card:
     """Since when it is in its phase. Unix seconds."""
 
     speaks: str = ""
+    """Who speaks; empty for nobody."""
 
     @property
     def target(self) -> str | None:
@@ -60,6 +70,8 @@ class Health:
 class Board(Page):
     """See the module. Lives on the console's thread."""
 
+    lists = ("calls",)
+
     def __init__(
         self,
         archive: Archive,
@@ -68,6 +80,7 @@ class Board(Page):
         *,
         failsafe: str,
         known: Callable[[], list[Call]],
+        speakers: Speakers | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Nothing is read before somebody looks.
@@ -78,6 +91,7 @@ class Board(Page):
             render: Makes HTML.
             failsafe: The target that takes over when nothing else does.
             known: The calls that this process knows, for when the record is away.
+            speakers: Knows who is speaking; it is told the news before this is.
             clock: Unix seconds.
         """
         super().__init__()
@@ -86,6 +100,7 @@ class Board(Page):
         self._failsafe = failsafe
         self._render = render
         self._known = known
+        self._speakers = speakers or Speakers(clock)
         self._clock = clock
         self._cards: dict[str, Card] = {}
         self._recent: dict[str, Call] = {}
@@ -102,7 +117,11 @@ class Board(Page):
 
         self._stale = False
         self._switch: Switch | None = None
+        self._acts: list[Entry] | None = []
+        """How the switch was turned, newest first; None when that is to be read."""
+
         self._record_answers = True
+        self._asking: asyncio.Task[None] | None = None
         self._processes: dict[str, dict[str, Any]] = {}
         self._rows: dict[tuple[str, Role], tuple[Card, str]] = {}
 
@@ -119,16 +138,15 @@ class Board(Page):
                 self._take(news.call, float(news.data["at"]))
             case "call":
                 self._moved(news)
-            case "speaks" if (card := self._cards.get(news.sid)) is not None:
-                who = news.data["who"]
-                gone = "" if card.speaks == who else card.speaks
-                self._cards[news.sid] = replace(card, speaks=who if news.data["on"] else gone)
+            case "speaks":
+                pass
             case "measured" if "response" in news.data:
                 self._measured.responses.append(float(news.data["response"]))
             case "measured":
                 self._measured.silences.append(float(news.data["silence"]))
             case "switch":
                 self._switch = Switch(news.data["on"], news.data["reason"], float(news.data["at"]))
+                self._acts = None
             case "missed":
                 self._stale = True
             case _:
@@ -140,6 +158,23 @@ class Board(Page):
             self._processes.pop(news.origin, None)
         else:
             self._processes[news.origin] = {**news.data, "heard": self._clock()}
+        since = self._clock() - FORGOTTEN_SECONDS
+        self._processes = {origin: each for origin, each in self._processes.items() if each["heard"] > since}
+        if self.watched and self._asking is None:
+            self._asking = asyncio.get_running_loop().create_task(self._ask())
+
+    async def _ask(self) -> None:
+        """Ask the record whether it answers, and read it anew when it does again."""
+        try:
+            await self._archive.switch(OUTAGE)
+            answers = True
+        except LedgerError:
+            answers = False
+        self._asking = None
+        if answers is not self._record_answers:
+            self._stale = answers  # it is read anew, and with that it answers
+            self._record_answers = False
+            self.changed()
 
     def _moved(self, news: News) -> None:
         """Another process's call has gone on."""
@@ -157,9 +192,8 @@ class Board(Page):
         before = self._cards.get(call.sid)
         if call.phase is Phase.ENDED:
             self._cards.pop(call.sid, None)
-            self._recent.pop(call.sid, None)
-            self._recent[call.sid] = call
-            self._recent = dict([*self._recent.items()][-RECENT:])
+            ended = sorted({**self._recent, call.sid: call}.values(), key=lambda each: each.ended_at or 0.0)
+            self._recent = {each.sid: each for each in ended[-RECENT:]}  # a late fact makes no call a newer one
             for role in Role:
                 self._rows.pop((call.sid, role), None)
         elif before is None:
@@ -186,18 +220,18 @@ class Board(Page):
         self._rows.clear()
         self._day_began = midnight(self._clock())
         self._record_answers = False
-        speaks = {sid: card.speaks for sid, card in self._cards.items()}
-        self._cards = {call.sid: Card(call, call.started_at, speaks.get(call.sid, "")) for call in self._known()}
+        self._cards = {call.sid: Card(call, call.started_at) for call in self._known()}
         live = await self._archive.live()
         since = await self._archive.phases_since(call.sid for call in live)
         today = await self._archive.begun(self._day_began)
         self._measured = await self._archive.measured(self._day_began)
         self._switch = await self._archive.switch(OUTAGE)
+        self._acts = await self._archive.acts(ACTS)
         self._record_answers = True
         known = {call.sid: call for call in self._known()}
         every = {call.sid: call for call in live} | known
         self._cards = {
-            sid: Card(call, since.get(sid, call.started_at), speaks.get(sid, ""))
+            sid: Card(call, since.get(sid, call.started_at))
             for sid, call in sorted(every.items(), key=lambda pair: pair[1].started_at)
             if call.phase is not Phase.ENDED
         }
@@ -209,6 +243,8 @@ class Board(Page):
         """See `Page`."""
         if self._stale or self._day_began != midnight(self._clock()):
             await self.prepare()
+        if self._acts is None:
+            self._acts = await self._archive.acts(ACTS)
         foreign, self._foreign = self._foreign, set()
         if foreign:
             for call in await self._archive.some(foreign):
@@ -221,7 +257,8 @@ class Board(Page):
         count = len(self._cards)
         return {
             "figures": Piece(self._render("figures", day=figures, live=count, **self._measures())),
-            "outage": Piece(self._render("outage", switch=self._switch)),
+            "outage": Piece(self._render("outage", switch=self._switch, role=role)),
+            "switched": Piece(self._render("switched", acts=self._acts or [], role=role)),
             "outcomes": Piece(self._render("outcomes", day=figures)),
             "targets": Piece(
                 self._render("targets", targets=self._targets, day=figures, failsafe=self._failsafe, now=self._clock())
@@ -233,6 +270,7 @@ class Board(Page):
         }
 
     def _row(self, card: Card, role: Role) -> str:
+        card = replace(card, speaks=self._speakers.latest(card.call.sid))
         made = self._rows.get((card.call.sid, role))
         if made is None or made[0] != card:
             made = (card, self._render("row", card=card, role=role))

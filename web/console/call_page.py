@@ -12,6 +12,7 @@ from web.console.access import Role
 from web.console.board import Render
 from web.console.lanes import draw
 from web.console.pages import Page, Piece, Pieces, Watcher
+from web.console.speakers import Speakers
 
 TICK_SECONDS = 1.0
 """How often the lanes of a call that goes on grow."""
@@ -19,6 +20,8 @@ TICK_SECONDS = 1.0
 
 class CallPage(Page):
     """One call's page. Lives on the console's thread."""
+
+    lists = ("recordings", "transcript", "journal")
 
     def __init__(
         self,
@@ -28,6 +31,7 @@ class CallPage(Page):
         *,
         known: Callable[[str], Call | None],
         look: Callable[[], None] = lambda: None,
+        speakers: Speakers | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Nothing is read before somebody looks.
@@ -38,6 +42,7 @@ class CallPage(Page):
             render: Makes HTML.
             known: The call as this process knows it, for when the record is away.
             look: Says to whoever carries the call that somebody looks at it.
+            speakers: Knows who is speaking; it is told the news before this is.
             clock: Unix seconds.
         """
         super().__init__()
@@ -48,7 +53,7 @@ class CallPage(Page):
         self._look = look
         self._clock = clock
         self._record: Record | None = None
-        self._speaks = ""
+        self._speakers = speakers or Speakers(clock)
         self._words = ""
         """What the caller has heard of the turn that the bot is at."""
 
@@ -56,7 +61,7 @@ class CallPage(Page):
         """The record is as it was read last."""
 
         self._made: dict[tuple[str, Role], str] = {}
-        """Lines that were rendered; they do not change any more."""
+        """Lines that were rendered; they do not change before they are forgotten."""
 
         self._ticking: asyncio.Task[None] | None = None
 
@@ -64,14 +69,6 @@ class CallPage(Page):
     def call(self) -> Call | None:
         """The call, as far as it is known; None for one that nobody knows."""
         return None if self._record is None else self._record.stored.call
-
-    @property
-    def message_at(self) -> float | None:
-        """When the caller began to speak on the recorder; None where they left nothing."""
-        for entry in self._record.journal if self._record is not None else ():
-            if entry.event == "MessageRecorded" and entry.data.get("seconds"):
-                return entry.at - float(entry.data["seconds"])
-        return None
 
     def heard(self, news: News) -> None:
         """A piece of news about this call, or of news that was missed."""
@@ -82,14 +79,11 @@ class CallPage(Page):
                 self._words += news.data["text"]
                 self.changed()
                 return
-            case "speaks" if news.data["on"]:
-                self._speaks = news.data["who"]
-            case "speaks" if self._speaks == news.data["who"]:
-                self._speaks = ""
             case "said" if news.data.get("role") == "bot":
                 self._words = ""
-            case "missed":
+            case "missed" | "forgotten":
                 self._words = ""
+                self._made.clear()
             case _:
                 pass
         self._fresh = False
@@ -130,30 +124,37 @@ class CallPage(Page):
         if record is None:
             return {}
         call, now = record.stored.call, self._clock()
-        speaks = "" if call.phase is Phase.ENDED else self._speaks
+        speaks = "" if call.phase is Phase.ENDED else self._speakers.latest(call.sid)
+        lanes = draw(record, now, self._speakers.of(call.sid))
         return {
             "head": Piece(self._render("head", call=call, speaks=speaks, role=role)),
             "acts": Piece(self._render("acts", call=call, role=role)),
-            "lanes": Piece(self._render("lanes", lanes=draw(record, now), live=call.phase is not Phase.ENDED)),
+            "lanes": Piece(self._render("lanes", lanes=lanes, live=call.phase is not Phase.ENDED)),
             "message-text": Piece(self._render("message", message=call.message, role=role)),
             "attempts": Piece(self._render("attempts", call=call, role=role)),
             "numbers": Piece(self._render("numbers", record=record, role=role)),
-            "unsaid": Piece(self._render("unsaid", count=len(record.transcript) + bool(self._words))),
+            "unsaid": Piece(
+                self._render("unsaid", count=len(record.transcript) + bool(self._words), over=call.end is not None)
+            ),
             **{
                 key: Piece(self._once("line", key, role, line=line), "transcript")
                 for key, line in _keyed(record.transcript).items()
             },
             **self._being_said(call, role),
-            **(self._recordings(call) if role is Role.SUPERVISOR else {}),
+            **(self._sounds(record) if role is Role.SUPERVISOR else {}),
             **{
                 f"entry-{n}": Piece(self._once("entry", f"entry-{n}", role, entry=each), "journal")
                 for n, each in enumerate(record.journal)
             },
         }
 
-    def _recordings(self, call: Call) -> Pieces:
+    def _sounds(self, record: Record) -> Pieces:
         """What can be heard. A piece that is there stays as it is: somebody may be listening."""
-        return {
+        call, began_at = record.stored.call, _message_began_at(record)
+        message = {}
+        if began_at is not None:
+            message["message-left"] = Piece(self._render("message_left", call=call, began_at=began_at), "recordings")
+        return message | {
             f"recording-{n}": Piece(self._render("recording", call=call, recording=each, n=n), "recordings")
             for n, each in enumerate(call.recordings, 1)
             if each.ready
@@ -170,6 +171,17 @@ class CallPage(Page):
         if made is None:
             made = self._made[key, role] = self._render(name, key=key, role=role, **what)
         return made
+
+
+def _message_began_at(record: Record) -> float | None:
+    """When the caller began to speak on the recorder; None where there is nothing to hear."""
+    message = record.stored.call.message
+    if message is None or not message.url:
+        return None
+    for entry in record.journal:
+        if entry.event == "MessageRecorded" and entry.data.get("seconds"):
+            return entry.at - float(entry.data["seconds"])
+    return None
 
 
 def _keyed(lines: Iterable[Line]) -> dict[str, Line]:

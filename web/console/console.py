@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from bot.archive import Archive, Found, Search
-from bot.call import Call, Phase
+from bot.call import Call
 from bot.feed import Feed, News
 from bot.line import Line
 from bot.loop_thread import LoopThread
@@ -15,6 +15,7 @@ from web.console.board import Board
 from web.console.call_page import CallPage
 from web.console.pages import Page, Pieces, Watcher, ends_for
 from web.console.render import Renderer
+from web.console.speakers import Speakers
 
 FORGET_PAGES = 200
 """Pages of calls that nobody looks at are forgotten beyond this number."""
@@ -29,6 +30,7 @@ class Console:
         self._archive: Archive = line.archive
         self._aside: LoopThread = line.aside
         self._feed: Feed = line.feed
+        self._speakers = Speakers()
         receptions = line.receptions
         self._renderer = Renderer(lambda called: receptions.of(called).policy, line.prices)
         self._known: dict[str, Call] = {}
@@ -38,6 +40,7 @@ class Console:
             self._renderer.piece,
             failsafe=receptions.default.policy.failsafe,
             known=self._known_calls,
+            speakers=self._speakers,
         )
         self._calls: dict[str, CallPage] = {}
         self._closed = False
@@ -71,9 +74,8 @@ class Console:
         pieces = await self._snapshot(page, visitor)
         if (call := page.call) is None:
             return None
-        live = None if call.phase is Phase.ENDED else f"/console/calls/{call.sid}/live"
-        message_at = page.message_at if visitor.may_act else None
-        what |= {"pieces": pieces, "inside": ends_for(pieces), "message_at": message_at}
+        live = f"/console/calls/{call.sid}/live"  # recordings become ready, and are deleted, when it is over
+        what |= {"pieces": pieces, "inside": ends_for(pieces)}
         return await self.page("call", visitor=visitor, call=call, live=live, **what)
 
     async def follow_board(self, visitor: Visitor) -> AsyncIterator[str]:
@@ -91,6 +93,11 @@ class Console:
     async def search(self, search: Search, *, limit: int, before: float | None) -> Found:
         """See `Archive.search`."""
         return await self._aside.run(self._archive.search(search, limit=limit, before=before))
+
+    async def knows(self, sid: str) -> bool:
+        """Whether there is such a call. Raises `LedgerError`."""
+        here = any(call.sid == sid for call in self._line.switchboard.calls())
+        return here or bool(await self._aside.run(self._archive.some([sid])))
 
     async def record(self, sid: str) -> Record | None:
         """See `Archive.record`."""
@@ -111,7 +118,7 @@ class Console:
         return await self._aside.run(look())
 
     async def _follow(self, page: Page, visitor: Visitor) -> AsyncIterator[str]:
-        watcher = Watcher(visitor.role)
+        watcher = Watcher(visitor.role, visitor.nonce)
         self._note_what_is_known()
         await self._aside.run(page.open(watcher))
         try:
@@ -131,6 +138,7 @@ class Console:
                 self._renderer.piece,
                 known=lambda sid: self._known.get(sid),
                 look=lambda: self._feed.publish(News("looks", sid)),
+                speakers=self._speakers,
             )
             self._calls = {**self._calls, sid: page}
         return page
@@ -144,6 +152,11 @@ class Console:
 
     def _heard(self, news: News) -> None:
         """A piece of news, on the console's thread."""
+        if news.kind == "logged_out":
+            for each in (self._board, *self._calls.values()):
+                each.end(news.data["nonce"])
+            return
+        self._speakers.heard(news)
         self._board.heard(news)
         for sid in self._calls if news.kind == "missed" else (news.sid,):
             if (page := self._calls.get(sid)) is not None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
@@ -19,7 +20,9 @@ COLUMNS = (
     "handoffs", "attempts", "targets", "outcomes", "seconds_to_person", "fallbacks", "message_seconds",
 )  # fmt: skip
 
-_NUMBERS = ("caller", "called", "number")
+_NUMBERS = ("caller", "called", "number", "answered_by")
+_PLAIN = re.compile(r"call_sid|target|at|.*_(?:at|until)")
+"""The fields that are as they are: names of ours, and times."""
 
 
 def as_csv(calls: Iterable[Call], role: Role) -> str:
@@ -78,19 +81,19 @@ def _dump(told: Any, role: Role) -> str:
 
 
 def _masked(told: Any) -> Any:
-    """As viewers see it: times and keys as they are, all else masked."""
+    """As viewers see it."""
     match told:
         case dict():
             return {key: _masked_field(str(key), value) for key, value in told.items()}
         case list():
             return [_masked(value) for value in told]
         case _:
-            return told
+            return masked_data(told)
 
 
 def _masked_field(key: str, value: Any) -> Any:
     if key in _NUMBERS and isinstance(value, str):
         return ", ".join(mask_number(each) for each in value.split(","))
-    if key in ("text", "reason", "summary", "url") and isinstance(value, str):
-        return masked_data(value)
+    if _PLAIN.fullmatch(key) and isinstance(value, str):
+        return value
     return masked_data(value) if key == "data" else _masked(value)

@@ -18,6 +18,12 @@ class Summary:
     put_through: bool
     """A person took the caller."""
 
+    wanted: bool
+    """Somebody was to take the caller."""
+
+    why_not: str | None
+    """Of a call that is over, in which nobody did: how the last attempt ended, or why there was none."""
+
     in_vain: tuple[str, ...]
     """How the attempts ended that did not lead to a person."""
 
@@ -31,7 +37,10 @@ class Summary:
     @classmethod
     def of(cls, call: Call) -> "Summary":
         """Of a call as it is now."""
-        taken = [attempt for attempt in call.attempts if attempt.accepted_at is not None]
+        taken = [each for each in call.attempts if each.accepted_at is not None and each.outcome is not Outcome.LEFT]
+        led = [handoff for handoff in call.handoffs if handoff.target is not None and not handoff.withdrawn]
+        wanted = bool(call.attempts or led)
+        why_not = call.attempts[-1].outcome if call.attempts else "closed" if led and led[-1].closed else call.end
         asked = [handoff.at for handoff in call.handoffs]
         seconds = None
         if taken and taken[0].accepted_at is not None:
@@ -41,6 +50,8 @@ class Summary:
         tried = dict.fromkeys(attempt.target for attempt in call.attempts)
         return cls(
             put_through=bool(taken),
+            wanted=wanted,
+            why_not=(why_not or call.end) if wanted and not taken and call.end is not None else None,
             in_vain=tuple(a.outcome for a in call.attempts if a.outcome not in (None, Outcome.ANSWERED)),
             seconds_to_person=seconds,
             targets=tuple((target, target in reached) for target in tried),
@@ -57,6 +68,9 @@ class Day:
     put_through: int
     wanted: int
     """Calls in which a person was tried for."""
+
+    not_put_through: Mapping[str, int]
+    """Of them, calls that are over in which nobody took the caller, by reason."""
 
     in_vain: Mapping[str, int]
     """Attempts that led to nobody, by how they ended."""
@@ -82,7 +96,8 @@ def day(summaries: Iterable[Summary]) -> Day:
     return Day(
         calls=len(every),
         put_through=sum(summary.put_through for summary in every),
-        wanted=sum(bool(summary.targets) for summary in every),
+        wanted=sum(summary.wanted for summary in every),
+        not_put_through=_counted(summary.why_not for summary in every if summary.why_not),
         in_vain=_counted(outcome for summary in every for outcome in summary.in_vain),
         ends=_counted(summary.end for summary in every if summary.end),
         seconds_to_person=percentile([s.seconds_to_person for s in every if s.seconds_to_person is not None], 50),

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote
 
 from fastapi import Request, Response
+from fastapi.exception_handlers import http_exception_handler, request_validation_exception_handler
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
 from web.api import is_local
@@ -132,17 +135,15 @@ def remember(request: Request, response: Response, visitor: Visitor, access: Acc
     )
 
 
-def turned_away(
-    page: Callable[..., Awaitable[str]],
-) -> tuple[
-    Callable[[Request, Exception], Awaitable[Response]],
-    Callable[[Request, Exception], Awaitable[Response]],
-]:
-    """The answers to `Refused` and `Elsewhere`. Args: page: makes a page of the console."""
+Handler = Callable[[Request, Exception], Awaitable[Response]]
+
+
+def turned_away(page: Callable[..., Awaitable[str]]) -> tuple[Handler, Handler, Handler]:
+    """The answers to `Refused`, to `Elsewhere`, and to what nobody can answer. Args: page: makes a page."""
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, Refused)  # noqa: S101 - it is registered for nothing else
-        if "application/json" in request.headers.get("accept", ""):
+        if _wants(request, "application/json"):
             return Response(
                 status_code=error.status, headers={"Content-Type": "application/json"}, content=_told(error)
             )
@@ -151,12 +152,31 @@ def turned_away(
 
     async def elsewhere(request: Request, error: Exception) -> Response:
         assert isinstance(error, Elsewhere)  # noqa: S101 - as above
-        if request.method == "GET" and "text/event-stream" not in request.headers.get("accept", ""):
+        if request.method == "GET" and not _wants(request, "text/event-stream"):
             return RedirectResponse(error.address, 303)
         told = Refused(401, "Log in", "Your session is over. Log in again.")
+        if _wants(request, "text/html"):
+            return await refused(request, told)
         return Response(status_code=401, headers={"Content-Type": "application/json"}, content=_told(told))
 
-    return refused, elsewhere
+    async def mistaken(request: Request, error: Exception) -> Response:
+        at_console = request.url.path.startswith("/console") and _wants(request, "text/html")
+        if isinstance(error, RequestValidationError):
+            if not at_console:
+                return await request_validation_exception_handler(request, error)
+            error = HTTPException(404)
+        assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
+        if not at_console:
+            return await http_exception_handler(request, error)
+        words = "There is no such page." if error.status_code == 404 else "That cannot be done here."
+        text = await page("refused", heading=error.detail, words=words)
+        return HTMLResponse(text, error.status_code, error.headers)
+
+    return refused, elsewhere, mistaken
+
+
+def _wants(request: Request, kind: str) -> bool:
+    return kind in request.headers.get("accept", "")
 
 
 def _told(error: Refused) -> str:

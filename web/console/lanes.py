@@ -4,10 +4,10 @@ It is drawn from the record alone, so a call that is over is drawn as it was whi
 or an event that is new to this file is drawn under its own name.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.call import BOT_PHASES, Attempt, Call, Direction, Phase
+from bot.call import BOT_PHASES, Attempt, Call, Direction, Outcome, Phase
 from bot.record import Entry, Line, Record
 from web.console.words import clock, duration, event_words, words
 
@@ -51,7 +51,7 @@ class Bar:
     """A stretch of time on a lane."""
 
     kind: str
-    """`speech`, `ringing`, `talk`, `silence`, or a phase: what it looks like."""
+    """`speech`, `ringing`, `asked`, `talk`, `silence`, or a phase: what it looks like."""
 
     x: float
     width: float
@@ -110,20 +110,22 @@ class Lanes:
     """What is to be seen, for whoever does not see it."""
 
 
-def draw(record: Record, now: float) -> Lanes:
+def draw(record: Record, now: float, speaking: Mapping[str, float] | None = None) -> Lanes:
     """Draw a call.
 
     Args:
         record: What is kept of it.
         now: Unix seconds; the drawing of a call that goes on ends here.
+        speaking: Who is speaking now, and since when.
     """
     call = record.stored.call
     end = max(call.ended_at if call.ended_at is not None else now, call.started_at + 1.0)
     seconds = end - call.started_at
     width = min(max(WIDTH, seconds * PIXELS_PER_SECOND), WIDEST)
     scale = _Scale(call.started_at, end, width)
-    spoken = [*_speech(record.journal, scale)]
-    silences = [*_silences(record.journal, scale)]
+    speeches = _speeches(record.journal, {} if call.phase is Phase.ENDED else speaking or {}, end)
+    spoken = [(each.who, _bar(each, scale)) for each in speeches]
+    silences = [*_silences(record.journal, speeches, scale)]
     lanes = [
         Lane("Phase", 0, [*_phases(call, record.journal, scale)], []),
         Lane("Caller", 1, [bar for who, bar in spoken if who == "caller"], []),
@@ -172,21 +174,38 @@ def _phases(call: Call, journal: Sequence[Entry], scale: _Scale) -> Iterable[Bar
         phase, since = after, at
 
 
-def _speech(journal: Iterable[Entry], scale: _Scale) -> Iterable[tuple[str, Bar]]:
-    for entry in journal:
-        if entry.event == "Spoke":
-            since = float(entry.data["since"])
-            answered = entry.data.get("response_ms")
-            after = f", {answered} ms after the caller" if answered is not None else ""
-            title = f"{clock(since)} {entry.data['who']} spoke for {duration(entry.at - since)}{after}"
-            yield entry.data["who"], scale.bar("speech", since, entry.at, "", title)
+@dataclass(frozen=True, slots=True)
+class _Speech:
+    """Somebody speaks. Unix seconds."""
+
+    who: str
+    since: float
+    until: float
+    response_ms: int | None = None
 
 
-def _silences(journal: Sequence[Entry], scale: _Scale) -> Iterable[Bar]:
+def _speeches(journal: Iterable[Entry], speaking: Mapping[str, float], now: float) -> list[_Speech]:
+    """All that was spoken, and what is being spoken now."""
+    spoken = [
+        _Speech(entry.data["who"], float(entry.data["since"]), entry.at, entry.data.get("response_ms"))
+        for entry in journal
+        if entry.event == "Spoke"
+    ]
+    told = max((each.until for each in spoken), default=0.0)
+    return spoken + [_Speech(who, max(since, told), now) for who, since in speaking.items() if now > since]
+
+
+def _bar(speech: _Speech, scale: _Scale) -> Bar:
+    after = f", {speech.response_ms} ms after the caller" if speech.response_ms is not None else ""
+    title = f"{clock(speech.since)} {speech.who} spoke for {duration(speech.until - speech.since)}{after}"
+    return scale.bar("speech", speech.since, speech.until, "", title)
+
+
+def _silences(journal: Sequence[Entry], speeches: Iterable[_Speech], scale: _Scale) -> Iterable[Bar]:
     """Where nobody spoke although the bot had the caller."""
+    spoken = sorted((each.since, each.until) for each in speeches)
     for since, until in _with_bot(journal, scale.end):
         at = since
-        spoken = sorted((float(e.data["since"]), e.at) for e in journal if e.event == "Spoke")
         for begins, ends in [*(pair for pair in spoken if since <= pair[1] and pair[0] <= until), (until, until)]:
             if begins - at > SILENCE_SECONDS:
                 title = f"{clock(at)} silence of {duration(begins - at)}"
@@ -208,18 +227,31 @@ def _with_bot(journal: Iterable[Entry], end: float) -> Iterable[tuple[float, flo
         yield since, end
 
 
+def _joined(attempt: Attempt) -> float | None:
+    """When the caller and the person were together, if they were: who is attended takes the call before that."""
+    if attempt.outcome is Outcome.LEFT:
+        return None
+    waits = attempt.attended and attempt.outcome is None
+    return attempt.bridged_at or (None if waits else attempt.accepted_at)
+
+
 def _attempt(attempt: Attempt, scale: _Scale) -> Iterable[Bar]:
-    """Ringing, then the conversation."""
+    """Ringing, then what was said to whoever picked up before they took the call, then the conversation."""
     whom = f"{attempt.target.replace('_', ' ')}, attempt of {clock(attempt.at)}"
-    picked_up = attempt.accepted_at or attempt.answered_at
+    picked_up = attempt.answered_at or attempt.accepted_at
+    joined = _joined(attempt)
     rang_until = picked_up or attempt.ended_at or scale.end
     outcome = words(attempt.outcome) if attempt.outcome is not None else "rings"
-    label = outcome if picked_up is None else "rang"
+    label = outcome if picked_up is None else ""
     title = f"{whom}: rang {duration(rang_until - attempt.at)}; {outcome}"
     yield scale.bar("ringing", attempt.at, rang_until, label, title)
-    if picked_up is not None:
-        until = attempt.ended_at or scale.end
-        yield scale.bar("talk", picked_up, until, outcome if attempt.outcome else "talks", f"{whom}: {outcome}")
+    until = attempt.ended_at or scale.end
+    if picked_up is not None and picked_up < (joined or until):
+        label = "picked up" if joined is not None or attempt.outcome is None else outcome
+        title = f"{whom}: picked up, and took the call" if joined is not None else f"{whom}: picked up; {outcome}"
+        yield scale.bar("asked", picked_up, joined or until, label, title)
+    if joined is not None:
+        yield scale.bar("talk", joined, until, outcome if attempt.outcome else "talks", f"{whom}: {outcome}")
 
 
 def _marks(record: Record, scale: _Scale) -> list[Mark]:

@@ -6,9 +6,10 @@ One page of a kind serves everybody who looks at it: it is made once for each ro
 import asyncio
 import json
 from collections import deque
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import ClassVar
 
 from loguru import logger
 
@@ -59,11 +60,10 @@ def ends_for(pieces: Pieces) -> Mapping[str, str]:
     return inside
 
 
-def whole(pieces: Pieces) -> str:
-    """The same for a browser of which nobody knows what it shows."""
+def whole(pieces: Pieces, lists: Iterable[str]) -> str:
+    """The same for a browser of which nobody knows what it shows. `lists`: every parent, empty or not."""
     alone = {key: piece.html for key, piece in pieces.items() if not piece.parent}
-    parents = {piece.parent for piece in pieces.values() if piece.parent}
-    inside = {parent: [key for key, piece in pieces.items() if piece.parent == parent] for parent in parents}
+    inside = {parent: [key for key, piece in pieces.items() if piece.parent == parent] for parent in lists}
     html = {key: piece.html for key, piece in pieces.items() if piece.parent}
     return json.dumps({"changed": alone, "inside": inside, "html": html}, ensure_ascii=False)
 
@@ -71,9 +71,10 @@ def whole(pieces: Pieces) -> str:
 class Watcher:
     """One browser that looks at a page. It waits on the loop that serves it; what it is sent is made on another one."""
 
-    def __init__(self, role: Role) -> None:
-        """Args: role: whose page it is."""
+    def __init__(self, role: Role, nonce: str = "") -> None:
+        """Args: role: whose page it is; nonce: their session's own."""
         self.role = role
+        self.nonce = nonce
         self._loop = asyncio.get_running_loop()
         self._patches: deque[str] = deque()
         self._news = asyncio.Event()
@@ -112,11 +113,16 @@ class Watcher:
 class Page:
     """One page and everybody who looks at it. Lives on the console's thread."""
 
+    lists: ClassVar[tuple[str, ...]]
+    """The ids of the elements in which pieces appear and vanish."""
+
     def __init__(self) -> None:
         """Nobody looks yet."""
         self._watchers: dict[Role, set[Watcher]] = {}
         self._shown: dict[Role, Pieces] = {}
         self._refreshing: asyncio.Task[None] | None = None
+        self._reading = asyncio.Lock()
+        """Nobody is shown a page that is half read."""
 
     # --- what a kind of page is made of ----------------------------------------------------------------
 
@@ -139,29 +145,32 @@ class Page:
 
     async def look(self, role: Role) -> Pieces:
         """The page as it is now, for one look at it."""
-        if not self.watched:
-            await self._read(self.prepare())
-        return self.pieces(role)
+        async with self._reading:
+            if not self.watched:
+                await self._read(self.prepare())
+            return self.pieces(role)
 
     async def open(self, watcher: Watcher) -> None:
         """Somebody looks at the page from now on."""
-        first = not self.watched
-        self._watchers.setdefault(watcher.role, set()).add(watcher)
-        if first:
-            self._shown.clear()
-            await self._read(self.prepare())
-        if watcher.role not in self._shown:
-            self._shown[watcher.role] = self.pieces(watcher.role)
-        watcher.send(whole(self._shown[watcher.role]))
+        async with self._reading:
+            first = not self.watched
+            self._watchers.setdefault(watcher.role, set()).add(watcher)
+            if first:
+                self._shown.clear()
+                await self._read(self.prepare())
+            if watcher.role not in self._shown:
+                self._shown[watcher.role] = self.pieces(watcher.role)
+            watcher.send(whole(self._shown[watcher.role], self.lists))
 
     def close(self, watcher: Watcher) -> None:
         """They look no more."""
         self._watchers.get(watcher.role, set()).discard(watcher)
 
-    def end(self) -> None:
-        """Everybody is sent away: the process ends."""
+    def end(self, nonce: str | None = None) -> None:
+        """Everybody is sent away, since the process ends; or whoever looks in one session, since that is over."""
         for watcher in [each for watchers in self._watchers.values() for each in watchers]:
-            watcher.end()
+            if nonce is None or watcher.nonce == nonce:
+                watcher.end()
 
     def changed(self) -> None:
         """Something on the page is another one now: everybody gets it, together with what else changes soon."""
@@ -171,16 +180,17 @@ class Page:
     async def _refresh(self) -> None:
         await asyncio.sleep(GATHER_SECONDS)
         self._refreshing = None
-        await self._read(self.update())
-        for role, watchers in self._watchers.items():
-            if not watchers:
-                self._shown.pop(role, None)
-                continue
-            before = self._shown.get(role)
-            after = self._shown[role] = self.pieces(role)
-            text = whole(after) if before is None else patch(before, after)
-            for watcher in watchers if text is not None else ():
-                watcher.send(text or "")
+        async with self._reading:
+            await self._read(self.update())
+            for role, watchers in self._watchers.items():
+                if not watchers:
+                    self._shown.pop(role, None)
+                    continue
+                before = self._shown.get(role)
+                after = self._shown[role] = self.pieces(role)
+                text = whole(after, self.lists) if before is None else patch(before, after)
+                for watcher in watchers if text is not None else ():
+                    watcher.send(text or "")
 
     async def _read(self, reading: Awaitable[None]) -> None:
         try:

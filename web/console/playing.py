@@ -1,4 +1,4 @@
-"""Recordings of calls, passed on from Twilio to a supervisor's browser as it asks for them. Nothing of them is kept."""
+"""Messages and recordings of calls, passed on from Twilio to a supervisor's browser. Nothing of them is kept."""
 
 import asyncio
 import re
@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from loguru import logger
 from starlette.types import Receive, Scope, Send
 
+from bot.call import Call
 from bot.ledger import LedgerError
 from bot.line import Line
 from bot.recordings import Recordings
@@ -26,7 +27,7 @@ _RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
 
 
 def playing(line: Line, console: Console, gate: Gate) -> APIRouter:
-    """Make the route from which the players on a call's page are fed.
+    """Make the routes from which the players on a call's page are fed.
 
     Args:
         line: Whose recordings they are.
@@ -34,18 +35,29 @@ def playing(line: Line, console: Console, gate: Gate) -> APIRouter:
         gate: Who gets in.
     """
     router = APIRouter(include_in_schema=False)
+    asking = Depends(gate.visitor)
 
-    @router.get("/console/calls/{sid}/recordings/{number}")
-    async def recording(
-        sid: CallSid, number: Number, request: Request, visitor: Annotated[Visitor, Depends(gate.visitor)]
-    ) -> Response:
+    async def recorded(sid: str, visitor: Visitor) -> Call | None:
         if not visitor.may_act:
-            raise Refused(403, "Viewers do not listen", "Recordings of calls are for supervisors.")
+            raise Refused(403, "Viewers do not listen", "Messages and recordings of calls are for supervisors.")
         try:
             record = await console.record(sid)
         except LedgerError as error:
             raise Refused(503, "Not now", "The record cannot be read now. Calls go on.") from error
-        known = () if record is None else record.stored.call.recordings
+        return None if record is None else record.stored.call
+
+    @router.get("/console/calls/{sid}/message")
+    async def message(sid: CallSid, request: Request, visitor: Visitor = asking) -> Response:
+        call = await recorded(sid, visitor)
+        left = None if call is None else call.message
+        if left is None or not left.url:
+            raise Refused(404, "No message", "The caller left no message, or it has been deleted.")
+        return PassedOn(line.recordings, left.url, request.headers.get("range", ""))
+
+    @router.get("/console/calls/{sid}/recordings/{number}")
+    async def recording(sid: CallSid, number: Number, request: Request, visitor: Visitor = asking) -> Response:
+        call = await recorded(sid, visitor)
+        known = () if call is None else call.recordings
         if number > len(known) or not known[number - 1].ready:
             raise Refused(404, "No recording", "There is no such recording of this call, or it has been deleted.")
         return PassedOn(line.recordings, known[number - 1].url, request.headers.get("range", ""))

@@ -42,6 +42,7 @@ class Renderer:
             duration=words.duration,
             clock=words.clock,
             stamp=words.stamp,
+            day=words.date,
             iso=words.iso,
             number=_number,
             masked=words.mask_number,
@@ -72,7 +73,7 @@ class Renderer:
                     "listen_in": policy.listen_in,
                 }
             case "numbers":
-                what = {"measures": _measures(what["record"], self._prices)}
+                what = _measured(what["record"], self._prices)
             case _:
                 pass
         return str(getattr(self._pieces, name)(**what))
@@ -106,10 +107,11 @@ def _hours(target: Target, now: float) -> str:
     return f"closed, opens {again}" if again else "closed"
 
 
-def _measures(record: Record, prices: Prices | None) -> list[tuple[str, str]]:
-    """What was measured on a call, in words."""
+def _measured(record: Record, prices: Prices | None) -> dict[str, Any]:
+    """What was measured on a call: in words, the tokens that each model used, and how long each answer took."""
     call = record.stored.call
-    responses = [e.data["response_ms"] / 1000 for e in record.journal if "response_ms" in e.data]
+    turns = [(float(e.data["since"]), e.data["response_ms"] / 1000) for e in record.journal if "response_ms" in e.data]
+    responses = [seconds for _, seconds in turns]
     over = [entry.data for entry in record.journal if entry.event == "StreamMeasured"]
     with_people = [entry.data for entry in record.journal if entry.event == "ConsultationMeasured"]
     measured = [*over, *with_people]
@@ -118,18 +120,15 @@ def _measures(record: Record, prices: Prices | None) -> list[tuple[str, str]]:
     for model, counts in (pair for data in measured for pair in data.get("usage", {}).items()):
         used.setdefault(model, Counter()).update(counts)
     silences = [data["longest_silence_ms"] / 1000 for data in over]
-    return [
+    measures = [
         ("Bot answers in (median)", words.duration(percentile(responses, 50))),
         ("Bot answers in (slowest)", words.duration(max(responses, default=None))),
         ("Longest silence", words.duration(max(silences, default=None))),
         ("Streams to the bot", str(call.leg)),
         ("Tokens of the model", f"{tokens:,}" if over else "–"),
-        *(
-            (model, ", ".join(f"{n:,} {kind.replace('_', ' ')}" for kind, n in each.items()))
-            for model, each in used.items()
-        ),
         *([("Cost of these tokens", _cost(prices, used))] if prices and over else []),
     ]
+    return {"measures": measures, "used": used, "turns": turns}
 
 
 def _cost(prices: Prices, used: Mapping[str, Mapping[str, int]]) -> str:

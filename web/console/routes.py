@@ -8,13 +8,12 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from loguru import logger
 
 from bot.archive import Found, Search
 from bot.call import End, Outcome
+from bot.feed import News
 from bot.ledger import LedgerError
 from bot.line import Line
-from bot.telephony import TelephonyError
 from web.console.access import COOKIE, TooManyTries, Visitor, comes_from_here
 from web.console.console import Console
 from web.console.export import as_csv, as_json, detail
@@ -84,11 +83,19 @@ def pages(line: Line, console: Console, gate: Gate) -> APIRouter:
     async def log_out(request: Request) -> Response:
         if not comes_from_here(request):
             raise Refused(403, "Not from that page", "This form was sent by another site.")
+        visitor = access.known(request.cookies.get(COOKIE))
+        if visitor is not None:
+            access.end(visitor.nonce, visitor.until)
+            line.feed.publish(News("logged_out", data={"nonce": visitor.nonce, "until": visitor.until}))
         response = RedirectResponse("/console/login", 303)
         response.delete_cookie(COOKIE, path="/console")
         return response
 
     # --- what is going on --------------------------------------------------------------------------------
+
+    @router.get("/console/")
+    async def front_door_of_the_console() -> Response:
+        return RedirectResponse("/console", 307)
 
     @router.get("/console")
     async def board(request: Request, visitor: Visitor = asking) -> Response:
@@ -107,24 +114,19 @@ def pages(line: Line, console: Console, gate: Gate) -> APIRouter:
             raise Refused(404, "No such call", f"There is no call {sid} in the record, or it cannot be read now.")
         return html(request, text, visitor, access)
 
+    async def known(sid: CallSid, visitor: Visitor = asking) -> str:
+        try:
+            there = await console.knows(sid)
+        except LedgerError:
+            there = True  # whoever looked at it goes on
+        if not there:
+            raise Refused(404, "No such call", f"There is no call {sid} in the record.")
+        return sid
+
     @router.get("/console/calls/{sid}/live", response_class=EventSourceResponse)
-    async def follow_call(sid: CallSid, visitor: Visitor = asking) -> AsyncIterator[ServerSentEvent]:
+    async def follow_call(sid: str = Depends(known), visitor: Visitor = asking) -> AsyncIterator[ServerSentEvent]:
         async for text in console.follow_call(sid, visitor):
             yield ServerSentEvent(raw_data=text)
-
-    @router.get("/console/calls/{sid}/message")
-    async def message(sid: CallSid, visitor: Visitor = asking) -> Response:
-        if not visitor.may_act:
-            raise Refused(403, "Viewers do not listen", "What callers left on the recorder is for supervisors.")
-        record = await _reading(console.record(sid))
-        left = None if record is None else record.stored.call.message
-        if left is None or not left.url:
-            raise Refused(404, "No message", "The caller left no message.")
-        try:
-            return Response(await line.recordings.fetch(left.url), media_type="audio/wav")
-        except TelephonyError as error:
-            logger.warning("a message cannot be played: {}", error)
-            raise Refused(502, "Not to be had", "Twilio does not give the message now.") from error
 
     # --- what was ----------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ _KNOWN = {
     "gave_up": "did not want to wait",
     "new_session": "new model session",
     "take_over": "a supervisor, to take over",
+    "closed": "nobody there at this hour",
 }
 """Where the name alone is not what a supervisor would say."""
 
@@ -78,6 +79,11 @@ def stamp(at: float) -> str:
     return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def date(at: float) -> str:
+    """The day, in the same time zone."""
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d")
+
+
 def zone() -> str:
     """The time zone of this machine."""
     return datetime.now().astimezone().tzname() or "local time"
@@ -97,12 +103,12 @@ def midnight(now: float) -> float:
 def day_of(text: str, *, end: bool = False) -> float | None:
     """A date as a form gives it (`2026-11-25`) as Unix seconds, at its beginning or its end; None for none."""
     try:
-        day = datetime.fromisoformat(text).astimezone()
-    except ValueError:
+        day = datetime.fromisoformat(text)
+        if len(text) <= len("2026-11-25") and end:
+            day += timedelta(days=1)
+        return day.astimezone().timestamp()
+    except (ValueError, OverflowError, OSError):  # the first and the last days of the calendar have no neighbour
         return None
-    if len(text) <= len("2026-11-25") and end:
-        day += timedelta(days=1)
-    return day.timestamp()
 
 
 def mask_number(number: str) -> str:

@@ -71,8 +71,11 @@ function link(state, words) {
   if (text.textContent !== words) text.textContent = words;
 }
 
-function follow(address) {
-  const stream = new EventSource(address);
+const address = document.body.dataset.live;
+let stream = null;
+
+function follow() {
+  stream = new EventSource(address);
   stream.onopen = () => link("up", "live");
   stream.onmessage = (message) => {
     link("up", "live");
@@ -80,13 +83,44 @@ function follow(address) {
   };
   stream.onerror = () => {
     link("down", "reconnecting");
-    if (stream.readyState === EventSource.CLOSED) setTimeout(() => follow(address), 2000);
+    if (stream?.readyState === EventSource.CLOSED) setTimeout(again, 2000); // it was refused, and does not try again itself
   };
-  addEventListener("pagehide", () => stream.close());
 }
 
-if (document.body.dataset.live) follow(document.body.dataset.live);
+async function again() {
+  if (!stream) return;
+  try {
+    const page = await fetch(location.href, { method: "HEAD", redirect: "manual" });
+    if (page.type === "opaqueredirect") location.reload(); // the session is over: the way leads to the login
+  } catch {
+    // the server does not answer yet
+  }
+  follow();
+}
+
+function rest() {
+  stream?.close();
+  stream = null;
+}
+
+// A browser has few connections to one server (HTTP/1.1: six). A tab that nobody sees leaves its own to the others.
+let resting = 0;
+function seen() {
+  clearTimeout(resting);
+  if (document.hidden) resting = setTimeout(rest, 5000);
+  else if (!stream) follow();
+}
+if (address) {
+  seen();
+  document.addEventListener("visibilitychange", seen);
+  addEventListener("pagehide", rest);
+}
 addEventListener("pageshow", (event) => event.persisted && location.reload());
+
+// Who is at the login has no session any more; what other tabs show of it goes away.
+const tabs = new BroadcastChannel("console");
+if (token) tabs.onmessage = () => location.reload();
+else if (document.querySelector("form[action='/console/login']")) tabs.postMessage("logged out");
 
 // --- clocks ----------------------------------------------------------------------------------------------------------
 
