@@ -6,7 +6,7 @@ One page of a kind serves everybody who looks at it: it is made once for each ro
 import asyncio
 import json
 from collections import deque
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -17,6 +17,9 @@ from web.console.access import Role
 
 GATHER_SECONDS = 0.15
 """What changes within this time is sent at once."""
+
+APART_SECONDS = 0.005
+"""So long after one browser the next one gets its patch: a call's audio need not wait for all of them at once."""
 
 WAITING = 100
 """So many patches may wait for a browser; one that is further behind begins anew."""
@@ -117,6 +120,8 @@ class Page:
         self._watchers: dict[Role, set[Watcher]] = {}
         self._shown: dict[Role, Pieces] = {}
         self._refreshing: asyncio.Task[None] | None = None
+        self._outdated = False
+        """Something has changed since everybody was sent what has."""
 
     # --- what a kind of page is made of ----------------------------------------------------------------
 
@@ -165,22 +170,36 @@ class Page:
 
     def changed(self) -> None:
         """Something on the page is another one now: everybody gets it, together with what else changes soon."""
+        self._outdated = True
         if self.watched and self._refreshing is None:
             self._refreshing = asyncio.get_running_loop().create_task(self._refresh())
 
     async def _refresh(self) -> None:
-        await asyncio.sleep(GATHER_SECONDS)
-        self._refreshing = None
-        await self._read(self.update())
-        for role, watchers in self._watchers.items():
-            if not watchers:
-                self._shown.pop(role, None)
-                continue
-            before = self._shown.get(role)
-            after = self._shown[role] = self.pieces(role)
-            text = whole(after) if before is None else patch(before, after)
-            for watcher in watchers if text is not None else ():
-                watcher.send(text or "")
+        try:
+            while self._outdated and self.watched:
+                await asyncio.sleep(GATHER_SECONDS)
+                self._outdated = False
+                await self._read(self.update())
+                for role, watchers in [*self._watchers.items()]:
+                    await self._send(role, [*watchers])
+        finally:
+            self._refreshing = None
+
+    async def _send(self, role: Role, watchers: Sequence[Watcher]) -> None:
+        """Send everybody of one role what has changed."""
+        if not watchers:
+            self._shown.pop(role, None)
+            return
+        before = self._shown.get(role)
+        after = self._shown[role] = self.pieces(role)
+        text = whole(after) if before is None else patch(before, after)
+        if text is None:
+            return
+        pause = min(APART_SECONDS, GATHER_SECONDS / len(watchers))
+        for n, watcher in enumerate(watchers):
+            if n:
+                await asyncio.sleep(pause)
+            watcher.send(text)
 
     async def _read(self, reading: Awaitable[None]) -> None:
         try:
