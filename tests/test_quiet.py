@@ -1,4 +1,4 @@
-"""What runs beside the calls stays out of their way: no garbage for the collector, no page in one piece with all others."""
+"""What runs beside the calls stays out of their way: no garbage to be collected, no page that comes with all others."""
 
 import asyncio
 import gc

@@ -84,6 +84,8 @@ class CallPage(Page):
                 return
             case "speaks" if news.data["on"]:
                 self._speaks = news.data["who"]
+                self.changed()
+                return  # the record hears of it when they have spoken
             case "speaks" if self._speaks == news.data["who"]:
                 self._speaks = ""
             case "said" if news.data.get("role") == "bot":
