@@ -132,7 +132,7 @@ def watched_table(watched: Json) -> tuple[str, Rows]:
             NONE,
             f"{ratio['median']:.2f}× ({ratio['least']:.2f} to {ratio['most']:.2f})",
         ],
-        row("of the server's core: used", lambda one: f"{one['core']:.0%}"),
+        row("of the server's core: used / by others at most", lambda one: f"{one['core']:.0%} / {one['others']:.0%}"),
         row("rig: late p99, ms / of its core", lambda one: f"{one['rig_lag_p99']:.1f} / {one['rig_core']:.0%}"),
         row("probes", lambda one: str(one["up"]["count"])),
         ["patches of pages / messages to listeners", NONE, f"{watched['patches']} / {watched['heard']}"],

@@ -141,6 +141,7 @@ def _side(turns: Sequence[Figures], up: Sequence[float]) -> Json:
         "up": None if pooled is None else {"p50": pooled.p50, "p99": pooled.p99, "count": pooled.count},
         "p99_by_turn": [one.up.p99 for one in turns if one.up is not None],
         "core": median([one.core for one in turns]),
+        "others": max(one.others for one in turns),
         "rig_core": median([one.rig_core for one in turns]),
         "rig_lag_p99": median([one.rig_lag.p99 for one in turns if one.rig_lag is not None]),
     }

@@ -102,7 +102,7 @@ GOOD = {
 SIZE = {"rss": 100_000_000, "fds": 20, "threads": 4}
 
 
-SIDE = {"up": DELAY, "p99_by_turn": [2.0, 2.1], "core": 0.6, "rig_core": 0.2, "rig_lag_p99": 1.0}
+SIDE = {"up": DELAY, "p99_by_turn": [2.0, 2.1], "core": 0.6, "others": 0.1, "rig_core": 0.2, "rig_lag_p99": 1.0}
 WATCHED = {
     "live": 200,
     "streams": 100,
