@@ -12,9 +12,8 @@ from bench.measure import Figures, Growth, Idle, grow, measure, warm_up
 from bench.rig.load import Load, stopping
 from bench.rig.model import Model
 from bench.rig.notes import Notes
-from bench.rig.pages import open_pages
 from bench.rig.rest import Rest
-from bench.servers import Server
+from bench.servers import POLICY, Server
 
 DELTA_MS = 200
 SHORT_DELTA_MS = 20
@@ -32,12 +31,6 @@ DISTURBED = 0.2
 """A step that fails while this much of the server's core goes to others is measured again after a pause."""
 
 PAUSE_SECONDS = 5.0
-OPEN_PAGES = 20
-"""Pages of the console that are open in the run with watchers."""
-
-WATCHED_TURNS = 4
-"""How often that run goes on without pages and with them, in turn."""
-
 GROWTH_CALLS = 1000
 
 
@@ -57,8 +50,6 @@ class Plan:
     blocked: bool = True
     growth: bool = True
     ramp: bool = True
-    watched: bool = True
-    """Whether to measure with open pages of the console, beside the same calls without."""
 
 
 @dataclass(slots=True)
@@ -74,12 +65,6 @@ class Results:
 
     short_deltas: dict[str, Figures] = field(default_factory=dict[str, Figures])
     blocked: dict[str, Figures] = field(default_factory=dict[str, Figures])
-    watched: dict[str, list[Figures]] = field(default_factory=dict[str, list[Figures]])
-    """`without` and `with` open pages, turn by turn, with the same calls."""
-
-    patches: int = 0
-    """What the pages were sent meanwhile."""
-
     growth: Growth | None = None
     ramp: dict[str, list[Figures]] = field(default_factory=dict[str, list[Figures]])
     """By server: one for each step."""
@@ -96,7 +81,7 @@ def mostly_held(rounds: Sequence[Figures]) -> bool:
 
 
 @dataclass(slots=True)
-class _Bench:
+class Bench:
     """One server and the model it talks to, for the whole run."""
 
     server: Server
@@ -105,6 +90,7 @@ class _Bench:
     seed: int = 0
 
     def load(self) -> Load:
+        """Calls for it."""
         self.seed += 1
         self.model.notes.reset()
         return Load(self.model, self.server.url, seed=self.seed)
@@ -119,7 +105,7 @@ async def run(plan: Plan, say: Callable[[str], None]) -> Results:
     """
     results = Results(plan)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        async with Rest() as rest, _servers(plan.servers, Path(folder), rest, say) as benches:
+        async with Rest() as rest, open_servers(plan.servers, Path(folder), rest, say) as benches:
             for number in range(plan.rounds):
                 for name, bench in benches.items():
                     say(f"round {number + 1} of {plan.rounds}: {name}")
@@ -133,9 +119,6 @@ async def run(plan: Plan, say: Callable[[str], None]) -> Results:
                     if name in benches and results.held(name) == plan.levels[-1]:
                         say(f"a blocked loop: {name}")
                         results.blocked[name] = await _blocked(benches[name], plan)
-            if plan.watched and "putthrough" in benches:
-                say(f"{plan.levels[-1]} calls, with {OPEN_PAGES} pages of the console and without: putthrough")
-                await _watched(benches["putthrough"], plan, results)
             if plan.ramp:
                 for name, bench in benches.items():
                     say(f"how many calls: {name}")
@@ -149,26 +132,34 @@ async def run(plan: Plan, say: Callable[[str], None]) -> Results:
 
 
 @asynccontextmanager
-async def _servers(
-    names: Sequence[str], folder: Path, rest: Rest, say: Callable[[str], None]
-) -> AsyncIterator[dict[str, _Bench]]:
-    """Start all servers, warm them up, and end them afterwards."""
+async def open_servers(
+    names: Sequence[str], folder: Path, rest: Rest, say: Callable[[str], None], policy: Path = POLICY
+) -> AsyncIterator[dict[str, Bench]]:
+    """Start servers, warm them up, and end them afterwards.
+
+    Args:
+        names: Which ones.
+        folder: Where their logs and records go.
+        rest: What they find instead of Twilio's REST.
+        say: Told of every step.
+        policy: Our own server's hand-off policy.
+    """
     say(f"starting {', '.join(names)}")
     chance = random.Random(7)  # noqa: S311 - lengths of simulated replies, the same in every run
     servers: list[Server] = []
     models: list[Model] = []
-    benches: dict[str, _Bench] = {}
+    benches: dict[str, Bench] = {}
     try:
         for name in names:
             model = Model(Notes(), delta_ms=DELTA_MS, reply_ms=lambda: chance.randrange(15, 26) * DELTA_MS)
             models.append(model)
-            server = Server(name, folder)
+            server = Server(name, folder, policy)
             server.start(await model.open(), rest.url)
             servers.append(server)
         for name, server, model in zip(names, servers, models, strict=True):
             await asyncio.to_thread(server.wait_ready)
             async with Load(model, server.url) as load:
-                benches[name] = _Bench(server, model, await warm_up(load, server))
+                benches[name] = Bench(server, model, await warm_up(load, server))
         yield benches
     finally:
         for model in models:
@@ -177,7 +168,7 @@ async def _servers(
             await asyncio.to_thread(server.stop)
 
 
-async def _round(bench: _Bench, name: str, plan: Plan, results: Results) -> None:
+async def _round(bench: Bench, name: str, plan: Plan, results: Results) -> None:
     """Every level that the server can be expected to hold, one on top of the other."""
     async with bench.load() as load:
         before: Figures | None = None
@@ -193,7 +184,7 @@ async def _round(bench: _Bench, name: str, plan: Plan, results: Results) -> None
             results.rounds.setdefault(name, {}).setdefault(calls, []).append(before)
 
 
-async def _short_deltas(bench: _Bench, plan: Plan) -> Figures:
+async def _short_deltas(bench: Bench, plan: Plan) -> Figures:
     bench.model.delta_ms = SHORT_DELTA_MS
     try:
         async with bench.load() as load:
@@ -203,7 +194,7 @@ async def _short_deltas(bench: _Bench, plan: Plan) -> Figures:
         bench.model.delta_ms = DELTA_MS
 
 
-async def _blocked(bench: _Bench, plan: Plan) -> Figures:
+async def _blocked(bench: Bench, plan: Plan) -> Figures:
     """The server's process stands still for 0.4 s of every second."""
     calls = plan.levels[-1]
     async with bench.load() as load:
@@ -216,23 +207,7 @@ async def _blocked(bench: _Bench, plan: Plan) -> Figures:
             await asyncio.gather(blocker, return_exceptions=True)
 
 
-async def _watched(bench: _Bench, plan: Plan, results: Results) -> None:
-    """The same calls without open pages and with them, in turn, so that what the machine does meanwhile meets both."""
-    calls = plan.levels[-1]
-    async with bench.load() as load:
-        await load.add(calls, per_second=PER_SECOND)
-        for _ in range(WATCHED_TURNS):
-            load.notes.reset()
-            alone = await measure(load, bench.server, bench.idle, calls=calls, seconds=plan.seconds)
-            load.notes.reset()
-            async with open_pages(bench.server.url, OPEN_PAGES) as pages:
-                watched = await measure(load, bench.server, bench.idle, calls=calls, seconds=plan.seconds)
-                results.patches += pages.patches
-            results.watched.setdefault("without", []).append(alone)
-            results.watched.setdefault("with", []).append(watched)
-
-
-async def _ramp(bench: _Bench, begin: int, say: Callable[[str], None]) -> list[Figures]:
+async def _ramp(bench: Bench, begin: int, say: Callable[[str], None]) -> list[Figures]:
     """More and more calls, until the server or the rig does not keep up, measured again."""
     steps: list[Figures] = []
     calls = begin
@@ -251,7 +226,7 @@ async def _ramp(bench: _Bench, begin: int, say: Callable[[str], None]) -> list[F
     return steps
 
 
-async def _step(bench: _Bench, load: Load, calls: int, tries: int = 3) -> Figures:
+async def _step(bench: Bench, load: Load, calls: int, tries: int = 3) -> Figures:
     """Measure one step: once more where it fails, and as often as `tries` says where others had the core."""
     step = await measure(load, bench.server, bench.idle, calls=calls, seconds=STEP_SECONDS, settle=1.0)
     disturbed = step.others >= DISTURBED

@@ -15,6 +15,9 @@ DELAYS_MS = {"up": (1.0, 10.0), "down": (2.0, 10.0), "barge_in": (3.0, 15.0)}
 WATCHED = 1.10
 """How much longer the media path may take while people watch. Times."""
 
+SHOWN = 0.95
+"""How many of the calls the board must have: of those who are with people, some have just hung up."""
+
 TRUNCATION_MS = 20.0
 MEMORY_MB = 1.0
 GROWTH_MB = 10.0
@@ -64,7 +67,7 @@ def _promises(document: Json) -> Iterator[Promise]:
         many = few
     else:
         yield from _under_load(document, calls, level)
-    yield from _watched(document.get("watched"))
+    yield from watched_promises(document.get("watched"))
     yield _at_most("memory of a call", many["memory_per_call"] / 1e6, MEMORY_MB, " MB")
     yield _no_growth(document["growth"])
 
@@ -105,15 +108,24 @@ def _whole(when: str, figures: Json) -> Iterator[Promise]:
     yield Promise(f"{when}: no reply loses its end", f"{tails} of {replies} replies", tails == 0 if replies else None)
 
 
-def _watched(watched: Json | None) -> Iterator[Promise]:
-    """What open pages of the console may cost the calls."""
+def watched_promises(watched: Json | None) -> Iterator[Promise]:
+    """What open pages of the console may cost the calls. Args: watched: see `bench.watched`; None: not measured."""
     text = f"open pages of the console: the delay from the caller to the model, 99 % of the time, {WATCHED:g} × at most"
     if watched is None:
         yield Promise(text, "not measured", None)
         return
-    alone, beside = watched["without"]["up"]["p99"], watched["with"]["up"]["p99"]
-    found = f"{beside:.2f} ms, without pages {alone:.2f} ms; {watched['patches']} patches"
-    yield Promise(text, found, beside <= WATCHED * alone and watched["patches"] > 0)
+    alone, beside, ratio = watched["without"]["up"]["p99"], watched["with"]["up"]["p99"], watched["ratio"]
+    found = (
+        f"{ratio['median']:.2f} × ({ratio['least']:.2f} to {ratio['most']:.2f} in {watched['turns']} turns); of all "
+        f"probes together {beside:.2f} ms, without pages {alone:.2f} ms"
+    )
+    yield Promise(text, found, ratio["median"] <= WATCHED)
+    live, shown, looks = watched["live"], watched["shown"], watched["patches"] and watched["heard"]
+    text = f"{live} live calls: the pages show them, and lose nothing"
+    found = f"{shown} at least; {watched['patches']} patches, {watched['heard']} messages to listeners"
+    trouble = "".join(f"; {each}" for each in watched["trouble"][:1])
+    kept = bool(looks) and shown >= SHOWN * live and not trouble
+    yield Promise(text, found + trouble, kept)
 
 
 def _no_growth(growth: Json | None) -> Promise:

@@ -5,11 +5,11 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.promises import promises
+from bench.promises import Promise, promises, watched_promises
 
 DOCS = Path(__file__).parent.parent / "docs"
 BLOCK = re.compile(r"(<!-- figures -->\n).*(<!-- /figures -->)", re.DOTALL)
@@ -25,16 +25,22 @@ def terminal(document: Json) -> str:
     """All of it, for a terminal."""
     return "\n\n".join(
         [title + "\n" + _aligned(rows) for title, rows in tables(document)]
-        + ["What Putthrough promises\n" + _aligned(promise_rows(document))]
+        + ["What Putthrough promises\n" + _aligned(promise_rows(promises(document)))]
         + ["\n".join(notes(document))]
     )
+
+
+def watched_terminal(watched: Json) -> str:
+    """What open pages cost, for a terminal."""
+    title, rows = watched_table(watched)
+    return f"{title}\n{_aligned(rows)}\n\n{_aligned(promise_rows(watched_promises(watched)))}"
 
 
 def markdown(document: Json) -> str:
     """All of it, for docs/performance.md."""
     parts = [f"Measured {document['when']} on {_machine(document)}."]
     parts += [f"**{title}**\n\n" + _markdown_table(rows) for title, rows in tables(document)]
-    parts += ["**What Putthrough promises**\n\n" + _markdown_table(promise_rows(document))]
+    parts += ["**What Putthrough promises**\n\n" + _markdown_table(promise_rows(promises(document)))]
     parts += ["\n".join(f"- {note}" for note in notes(document))]
     parts += ["![Processor time and delay](performance.png)"]
     return "\n\n".join(parts) + "\n"
@@ -60,6 +66,8 @@ def tables(document: Json) -> list[tuple[str, Rows]]:
     held = [
         [_calls(document["calls_per_core"][name]) for name in names],
     ]
+    if watched := document.get("watched"):
+        found.append(watched_table(watched))
     if document["ramp"]:
         found.append(("How many", [["", *(NAMES[name] for name in names)], ["calls that one core holds", *held[0]]]))
     return found
@@ -102,6 +110,35 @@ def _table(names: Sequence[str], level: Json, *, brief: bool = False) -> Rows:
     ]
 
 
+def watched_table(watched: Json) -> tuple[str, Rows]:
+    """With open pages of the console and without: a title and rows."""
+    pages = watched["pages"]
+    title = (
+        f"{watched['live']} live calls, {watched['streams']} of them with the bot (on one core) and the others with "
+        f"people; {pages['boards']} pages of the live board, {pages['calls']} of a call, {pages['listeners']} listeners"
+    )
+    sides = watched["without"], watched["with"]
+
+    def row(words: str, cell: Callable[[Json], str]) -> list[str]:
+        return [words, *map(cell, sides)]
+
+    ratio = watched["ratio"]
+    return title, [
+        ["", "nobody looks", "pages and listeners"],
+        row("caller → model, added delay p50 / p99 of all probes, ms", lambda one: _delay(one["up"])),
+        row("p99 of each turn, ms", lambda one: " / ".join(f"{p99:.1f}" for p99 in one["p99_by_turn"])),
+        [
+            "p99, to that of the turn before: median (least to most)",
+            NONE,
+            f"{ratio['median']:.2f}× ({ratio['least']:.2f} to {ratio['most']:.2f})",
+        ],
+        row("of the server's core: used / by others at most", lambda one: f"{one['core']:.0%} / {one['others']:.0%}"),
+        row("rig: late p99, ms / of its core", lambda one: f"{one['rig_lag_p99']:.1f} / {one['rig_core']:.0%}"),
+        row("probes", lambda one: str(one["up"]["count"])),
+        ["patches of pages / messages to listeners", NONE, f"{watched['patches']} / {watched['heard']}"],
+    ]
+
+
 def _blocked_table(blocked: Json) -> Rows:
     rows = [["", *(NAMES[name] for name in blocked)]]
     rows.append(
@@ -113,10 +150,10 @@ def _blocked_table(blocked: Json) -> Rows:
     return rows
 
 
-def promise_rows(document: Json) -> Rows:
-    """The promises as a table."""
+def promise_rows(found: Iterable[Promise]) -> Rows:
+    """Promises as a table."""
     words = {True: "kept", False: "BROKEN", None: "–"}
-    return [["promise", "found", ""], *([one.text, one.found, words[one.kept]] for one in promises(document))]
+    return [["promise", "found", ""], *([one.text, one.found, words[one.kept]] for one in found)]
 
 
 def notes(document: Json) -> list[str]:
@@ -126,6 +163,11 @@ def notes(document: Json) -> list[str]:
         f"Medians of {plan['rounds']} rounds of {plan['seconds']:.0f} s, in which the servers took turns; ratios are "
         "taken within a round. Every server on one core, the rig on another.",
     ]
+    if watched := document.get("watched"):
+        lines.append(
+            f"With pages and without: {watched['turns']} turns of {watched['seconds']:.0f} s each, in turn, measured "
+            f"{watched['when']} on {_machine(watched)}."
+        )
     for calls, level in document["levels"].items():
         for name, one in level.items():
             if "not_tried" in one:

@@ -13,6 +13,7 @@ from pathlib import Path
 from bench.rig.caller import ACCOUNT_SID, AUTH_TOKEN
 
 ROOT = Path(__file__).parent.parent
+POLICY = ROOT / "handoff.yaml"
 COMMANDS = {
     "bare": ["-m", "bench.bare"],
     "relay": ["-m", "bench.relay"],
@@ -45,17 +46,19 @@ class Size:
 class Server:
     """One server. `start`, `wait_ready`, `stop`."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, policy: Path = POLICY) -> None:
         """Prepare.
 
         Args:
             name: One of `COMMANDS`.
             folder: Where its log and its record go.
+            policy: Its hand-off policy, where it has one.
         """
         self.name = name
         self.url = f"http://127.0.0.1:{(port := _free_port())}"
         self._port = port
         self._folder = folder
+        self._policy = policy
         self._log = folder / f"{name}.log"
 
     @property
@@ -84,7 +87,7 @@ class Server:
             "LOG_LEVEL": "INFO",
             "MAX_CALLS": "1000",
             "PIPELINE": "openai_realtime",
-            "HANDOFF_POLICY": "handoff.yaml",
+            "HANDOFF_POLICY": str(self._policy),
             "PYTHONUNBUFFERED": "",
         }
         with self._log.open("w") as log:

@@ -30,6 +30,24 @@ def summary(results: Results) -> Json:
     """The document; see the module. Delays are in milliseconds, shares of a core, memory in bytes."""
     plan = results.plan
     return {
+        **here_and_now(),
+        "plan": {"rounds": plan.rounds, "seconds": plan.seconds, "levels": list(plan.levels)},
+        "servers": list(plan.servers),
+        "levels": {str(calls): {name: _level(results, name, calls) for name in plan.servers} for calls in plan.levels},
+        "short_deltas": {name: _figures([one]) for name, one in results.short_deltas.items()},
+        "blocked": {name: _figures([one]) for name, one in results.blocked.items()},
+        "growth": _growth(results.growth) if results.growth else None,
+        "ramp": {
+            name: [{**_figures([one]), "holds": one.holds, "rig_holds": one.rig_holds} for one in steps]
+            for name, steps in results.ramp.items()
+        },
+        "calls_per_core": {name: _calls_per_core(results, name) for name in plan.servers},
+    }
+
+
+def here_and_now() -> Json:
+    """When and on what something was measured."""
+    return {
         "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": {
             "cpu": _cpu_name(),
@@ -38,20 +56,6 @@ def summary(results: Results) -> Json:
             "python": platform.python_version(),
             "pipecat": version("pipecat-ai"),
         },
-        "plan": {"rounds": plan.rounds, "seconds": plan.seconds, "levels": list(plan.levels)},
-        "servers": list(plan.servers),
-        "levels": {str(calls): {name: _level(results, name, calls) for name in plan.servers} for calls in plan.levels},
-        "short_deltas": {name: _figures([one]) for name, one in results.short_deltas.items()},
-        "blocked": {name: _figures([one]) for name, one in results.blocked.items()},
-        "watched": {how: _figures(rounds) for how, rounds in results.watched.items()} | {"patches": results.patches}
-        if results.watched
-        else None,
-        "growth": _growth(results.growth) if results.growth else None,
-        "ramp": {
-            name: [{**_figures([one]), "holds": one.holds, "rig_holds": one.rig_holds} for one in steps]
-            for name, steps in results.ramp.items()
-        },
-        "calls_per_core": {name: _calls_per_core(results, name) for name in plan.servers},
     }
 
 

@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from uvicorn.loops.auto import auto_loop_factory
+
 T = TypeVar("T")
 
 
@@ -22,7 +24,7 @@ class LoopThread:
         Args:
             name: The thread's.
         """
-        self._loop = asyncio.new_event_loop()
+        self._loop = auto_loop_factory()()
         self._running: set[asyncio.Task[Any]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()

@@ -5,6 +5,7 @@ Each has an id of its own. Whatever happens between a writing and its answer, to
 
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from functools import cache
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
@@ -124,6 +125,16 @@ def read(line: bytes) -> Writing:
     return _WRITING.validate_json(line)
 
 
+# What is written at every turn of every call is made once: to make a statement takes as long as to carry it out, and
+# leaves what only Python's collector of garbage takes away, while all calls wait.
+_LEG = sa.bindparam("leg", type_=sa.Integer())
+_TALKED = (
+    sa.update(CALLS)
+    .where(CALLS.c.sid == sa.bindparam("call"), sa.func.coalesce(CALLS.c.conversation_leg, 0) <= _LEG)
+    .values(conversation=sa.bindparam("messages", type_=CALLS.c.conversation.type), conversation_leg=_LEG)
+)
+
+
 class Outcome(Enum):
     """What became of a writing."""
 
@@ -155,9 +166,7 @@ async def write(connection: AsyncConnection, writing: Writing) -> Outcome:
             row = {"call_sid": sid, "leg": line.leg, "at": line.at, "role": line.role, "text": line.text, "uid": uid}
             await insert_new(connection, TRANSCRIPT, row)
         case Talked(sid, leg, messages):
-            not_later = sa.func.coalesce(CALLS.c.conversation_leg, 0) <= leg
-            kept = sa.update(CALLS).where(CALLS.c.sid == sid, not_later)
-            await connection.execute(kept.values(conversation=messages, conversation_leg=leg))
+            await connection.execute(_TALKED, {"call": sid, "leg": leg, "messages": messages})
         case Answered(sid, token, document):
             row = {"call_sid": sid, "token": token, "document": document}
             if not await insert_new(connection, ANSWERS, row):
@@ -211,9 +220,14 @@ async def _compare_and_set(connection: AsyncConnection, step: Step) -> bool:
 
 async def insert_new(connection: AsyncConnection, table: sa.Table, row: dict[str, Any]) -> bool:
     """Insert a row unless one with its key is there. PostgreSQL waits for whoever is inserting the same one."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    result = await connection.execute(insert(table).values(**row).on_conflict_do_nothing())
+    result = await connection.execute(_insertion(connection.dialect.name, table), row)
     return result.rowcount > 0
+
+
+@cache
+def _insertion(dialect: str, table: sa.Table) -> sa.Executable:
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return insert(table).on_conflict_do_nothing()
 
 
 async def _put_out(connection: AsyncConnection, sid: str, entry: Entry, uid: str) -> None:

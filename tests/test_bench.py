@@ -2,17 +2,20 @@
 
 from base64 import b64decode, b64encode
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("picows", reason="the bench's dependencies are not installed")
 
+from bench.measure import Delay, Figures
 from bench.plan import Plan, run
 from bench.promises import broken, promises
-from bench.report import rewrite, terminal
+from bench.report import rewrite, terminal, watched_terminal
 from bench.rig import audio
 from bench.rig.notes import Reply
 from bench.summary import summary
+from bench.watched import Watched, watch, watched_summary
 from sandbox.codec import encode
 
 
@@ -27,6 +30,15 @@ async def test_two_calls_on_the_bare_relay_are_measured():
     assert bare["lost_probes"] == bare["underruns"] == bare["lost_tails"] == 0
     assert 0 < bare["cpu_per_call"] < 1
     assert "bare relay" in terminal(document)
+
+
+async def test_pages_and_listeners_follow_calls_with_the_bot_and_with_people():
+    watched = watched_summary(await watch(3, 2, 2.0, lambda _: None, turns=1))
+    assert watched["trouble"] == []
+    assert watched["shown"] == 3
+    assert watched["patches"] > 20
+    assert watched["heard"] > 50
+    assert watched["without"]["up"]["count"] >= 4
 
 
 @pytest.mark.parametrize("rate", [8000, 24000])
@@ -90,6 +102,23 @@ GOOD = {
 SIZE = {"rss": 100_000_000, "fds": 20, "threads": 4}
 
 
+SIDE = {"up": DELAY, "p99_by_turn": [2.0, 2.1], "core": 0.6, "others": 0.1, "rig_core": 0.2, "rig_lag_p99": 1.0}
+WATCHED = {
+    "live": 200,
+    "streams": 100,
+    "shown": 197,
+    "seconds": 15.0,
+    "turns": 2,
+    "pages": {"boards": 14, "calls": 6, "listeners": 5},
+    "without": SIDE,
+    "with": SIDE,
+    "ratio": {"median": 1.0, "least": 0.9, "most": 1.2},
+    "patches": 500,
+    "heard": 700,
+    "trouble": [],
+}
+
+
 def found(**changes: object) -> dict[str, object]:
     """A document of a run in which every promise is kept, but for some changes."""
     ours = {**GOOD, **changes}
@@ -97,7 +126,7 @@ def found(**changes: object) -> dict[str, object]:
         "servers": ["putthrough"],
         "levels": {"50": {"putthrough": ours}},
         "blocked": {"putthrough": GOOD},
-        "watched": {"without": GOOD, "with": GOOD, "patches": 500},
+        "watched": WATCHED,
         "growth": {"calls": 1000, "failed": 0, "before": SIZE, "after": SIZE},
     }
 
@@ -137,12 +166,52 @@ def test_a_load_that_was_not_tried_is_a_broken_promise():
 
 
 @pytest.mark.parametrize(
-    ("p99", "patches"), [(DELAY["p99"] * 1.11, 500), (DELAY["p99"], 0)], ids=["slower", "pages that were sent nothing"]
+    "change",
+    [
+        {"ratio": {"median": 1.11, "least": 1.0, "most": 1.2}},
+        {"patches": 0},
+        {"heard": 0},
+        {"shown": 150},
+        {"trouble": ["/console: it ended"]},
+    ],
+    ids=[
+        "slower",
+        "pages that were sent nothing",
+        "silent listeners",
+        "calls that are not shown",
+        "a page that is lost",
+    ],
 )
-def test_open_pages_that_cost_the_calls_more_than_a_tenth_or_show_nothing_break_a_promise(p99: float, patches: int):
-    document = found()
-    document["watched"] = {"without": GOOD, "with": {**GOOD, "up": {**DELAY, "p99": p99}}, "patches": patches}
-    assert len(broken(document)) == 1
+def test_open_pages_that_cost_the_calls_more_than_a_tenth_or_show_less_than_all_break_a_promise(change: dict[str, Any]):
+    assert len(broken({**found(), "watched": WATCHED | change})) == 1
+
+
+def test_what_pages_cost_is_not_judged_where_it_was_not_measured():
+    document = {**found(), "watched": None}
+    assert broken(document) == []
+    assert [promise.kept for promise in promises(document)].count(None) == 1
+
+
+def figures(*, p99: float) -> Figures:
+    """A turn of which nothing but the delay is of interest."""
+    up, lag = Delay(0.5, p99, 100), Delay(0.1, 1.0, 1000)
+    sizes = {name: 0.0 for name in ("cpu_per_call", "core", "others", "rig_core", "memory_per_call", "alone_ms")}
+    counts = ("replies", "underruns", "unavoidable", "lost_tails", "lost_probes", "missed_barge_ins", "not_truncated")
+    rest = dict.fromkeys(("down", "barge_in", "to_response", "to_greeting", "health"))
+    return Figures(100, 1.0, **sizes, up=up, rig_lag=lag, **rest, **dict.fromkeys(counts, 0), truncations=[])
+
+
+def test_what_pages_cost_is_told_by_neighbouring_turns_and_by_all_probes_together():
+    watched = Watched(200, 100, 15.0)
+    watched.without = [figures(p99=p99) for p99 in (2.0, 20.0, 2.0)]
+    watched.beside = [figures(p99=p99) for p99 in (2.1, 20.0, 2.4)]
+    watched.up_without, watched.up_beside = [0.001] * 200, [0.001] * 190 + [0.004] * 10
+    watched.shown = [199, 198]
+    document = watched_summary(watched)
+    assert document["ratio"] == pytest.approx({"median": 1.05, "least": 1.0, "most": 1.2})
+    assert (document["without"]["up"]["p99"], document["with"]["up"]["p99"]) == pytest.approx((1.0, 4.0))
+    assert document["shown"] == 198
+    assert "1.05×" in watched_terminal(document)
 
 
 def test_a_page_without_a_marked_block_is_not_touched():

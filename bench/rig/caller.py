@@ -25,7 +25,9 @@ PROBE_FRAMES = 25
 ANSWER_SECONDS = 10.0
 """The longest wait for a document, an upgrade or the greeting."""
 
-_SIGN = RequestValidator(AUTH_TOKEN).compute_signature
+sign = RequestValidator(AUTH_TOKEN).compute_signature
+"""`sign(url, form)`: what Twilio sends along as `X-Twilio-Signature`."""
+
 _STREAM = re.compile(r"<Stream\b[^>]*\burl=\"([^\"]+)\"")
 _PARAMETER = re.compile(r"<Parameter\b[^>]*?>")
 _ATTRIBUTE = re.compile(r"(name|value)=\"([^\"]*)\"")
@@ -89,7 +91,7 @@ class Caller(WSListener):
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 stream_url, parameters = await self._webhook()
-                headers = {"X-Twilio-Signature": _SIGN(stream_url, {}), "User-Agent": "Twilio.TmeWs/1.0"}
+                headers = {"X-Twilio-Signature": sign(stream_url, {}), "User-Agent": "Twilio.TmeWs/1.0"}
                 await ws_connect(lambda: self, stream_url, extra_headers=headers)
                 self._start(parameters)
                 await self.paired.wait()
@@ -109,7 +111,7 @@ class Caller(WSListener):
             "From": "+442079460123",
             "To": OUR_NUMBER,
         }
-        async with self._http.post(url, data=form, headers={"X-Twilio-Signature": _SIGN(url, form)}) as answer:
+        async with self._http.post(url, data=form, headers={"X-Twilio-Signature": sign(url, form)}) as answer:
             document = await answer.text()
             if answer.status != 200:
                 raise CallFailed(f"the webhook was answered with {answer.status}")

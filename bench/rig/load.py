@@ -85,6 +85,11 @@ class Load:
 
         await asyncio.gather(*(line() for _ in range(at_once)))
 
+    @property
+    def sids(self) -> list[str]:
+        """The CallSids of the calls that are up."""
+        return [caller.call_sid for slot in self._slots for caller in slot if caller.session is not None]
+
     async def hang_up(self) -> None:
         """End every call, and wait until they are gone."""
         for call in self._calls:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from bisect import insort
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -108,7 +109,12 @@ class Board(Page):
 
         self._today: dict[str, Summary] = {}
         self._day_began = 0.0
+        self._day: Day | None = None
+        """Their figures, until one of them changes: a day may have tens of thousands of calls."""
+
         self._measured = Measured([], [])
+        """In ascending order, so that to look for a median costs little."""
+
         self._meanwhile: list[tuple[Call, float]] | None = None
         """What has happened since the record began to be read."""
 
@@ -141,9 +147,9 @@ class Board(Page):
             case "speaks":
                 pass
             case "measured" if "response" in news.data:
-                self._measured.responses.append(float(news.data["response"]))
+                insort(self._measured.responses, float(news.data["response"]))
             case "measured":
-                self._measured.silences.append(float(news.data["silence"]))
+                insort(self._measured.silences, float(news.data["silence"]))
             case "switch":
                 self._switch = Switch(news.data["on"], news.data["reason"], float(news.data["at"]))
                 self._acts = None
@@ -188,7 +194,9 @@ class Board(Page):
         if self._meanwhile is not None:
             self._meanwhile.append((call, at))
         if call.started_at >= self._day_began:
-            self._today[call.sid] = Summary.of(call)
+            summary = Summary.of(call)
+            if summary != self._today.get(call.sid):
+                self._today[call.sid], self._day = summary, None
         before = self._cards.get(call.sid)
         if call.phase is Phase.ENDED:
             self._cards.pop(call.sid, None)
@@ -224,7 +232,8 @@ class Board(Page):
         live = await self._archive.live()
         since = await self._archive.phases_since(call.sid for call in live)
         today = await self._archive.begun(self._day_began)
-        self._measured = await self._archive.measured(self._day_began)
+        measured = await self._archive.measured(self._day_began)
+        self._measured = Measured(sorted(measured.responses), sorted(measured.silences))
         self._switch = await self._archive.switch(OUTAGE)
         self._acts = await self._archive.acts(ACTS)
         self._record_answers = True
@@ -235,7 +244,7 @@ class Board(Page):
             for sid, call in sorted(every.items(), key=lambda pair: pair[1].started_at)
             if call.phase is not Phase.ENDED
         }
-        self._today = {call.sid: Summary.of(call) for call in today}
+        self._today, self._day = {call.sid: Summary.of(call) for call in today}, None
         ended = sorted((call for call in today if call.ended_at is not None), key=lambda call: call.ended_at or 0.0)
         self._recent = {call.sid: call for call in ended[-RECENT:]}
 
@@ -253,7 +262,7 @@ class Board(Page):
 
     def pieces(self, role: Role) -> Pieces:
         """See `Page`."""
-        figures = day(self._today.values())
+        figures = self._day = self._day or day(self._today.values())
         count = len(self._cards)
         return {
             "figures": Piece(self._render("figures", day=figures, live=count, **self._measures())),

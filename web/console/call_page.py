@@ -79,6 +79,9 @@ class CallPage(Page):
                 self._words += news.data["text"]
                 self.changed()
                 return
+            case "speaks" if news.data["on"]:
+                self.changed()
+                return  # the record hears of it when they have spoken
             case "said" if news.data.get("role") == "bot":
                 self._words = ""
             case "missed" | "forgotten":

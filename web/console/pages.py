@@ -16,8 +16,11 @@ from loguru import logger
 from bot.ledger import LedgerError
 from web.console.access import Role
 
-GATHER_SECONDS = 0.15
+GATHER_SECONDS = 0.25
 """What changes within this time is sent at once."""
+
+APART_SECONDS = 0.005
+"""So long after one browser the next one gets its patch: a call's audio need not wait for all of them at once."""
 
 WAITING = 100
 """So many patches may wait for a browser; one that is further behind begins anew."""
@@ -121,6 +124,9 @@ class Page:
         self._watchers: dict[Role, set[Watcher]] = {}
         self._shown: dict[Role, Pieces] = {}
         self._refreshing: asyncio.Task[None] | None = None
+        self._outdated = False
+        """Something has changed since everybody was sent what has."""
+
         self._reading = asyncio.Lock()
         """Nobody is shown a page that is half read."""
 
@@ -174,23 +180,37 @@ class Page:
 
     def changed(self) -> None:
         """Something on the page is another one now: everybody gets it, together with what else changes soon."""
+        self._outdated = True
         if self.watched and self._refreshing is None:
             self._refreshing = asyncio.get_running_loop().create_task(self._refresh())
 
     async def _refresh(self) -> None:
-        await asyncio.sleep(GATHER_SECONDS)
-        self._refreshing = None
-        async with self._reading:
-            await self._read(self.update())
-            for role, watchers in self._watchers.items():
-                if not watchers:
-                    self._shown.pop(role, None)
-                    continue
-                before = self._shown.get(role)
-                after = self._shown[role] = self.pieces(role)
-                text = whole(after, self.lists) if before is None else patch(before, after)
-                for watcher in watchers if text is not None else ():
-                    watcher.send(text or "")
+        try:
+            while self._outdated and self.watched:
+                await asyncio.sleep(GATHER_SECONDS)
+                self._outdated = False
+                async with self._reading:
+                    await self._read(self.update())
+                    patches = [*self._patches()]
+                pause = min(APART_SECONDS, GATHER_SECONDS / max(len(patches), 1))
+                for n, (watcher, text) in enumerate(patches):
+                    if n:
+                        await asyncio.sleep(pause)
+                    watcher.send(text)
+        finally:
+            self._refreshing = None
+
+    def _patches(self) -> Iterable[tuple[Watcher, str]]:
+        """Whom to send what, now that the page has been read again."""
+        for role, watchers in self._watchers.items():
+            if not watchers:
+                self._shown.pop(role, None)
+                continue
+            before = self._shown.get(role)
+            after = self._shown[role] = self.pieces(role)
+            text = whole(after, self.lists) if before is None else patch(before, after)
+            if text is not None:
+                yield from ((watcher, text) for watcher in watchers)
 
     async def _read(self, reading: Awaitable[None]) -> None:
         try:
