@@ -14,7 +14,7 @@ from fastapi import APIRouter, Path, WebSocket
 from loguru import logger
 from starlette.websockets import WebSocketDisconnect
 
-from bot.call import BOT_PHASES
+from bot.call import STREAM_PHASES
 from bot.desk import NobodyCarries
 from bot.feed import News
 from bot.line import Line
@@ -73,7 +73,7 @@ async def _why_not(line: Line, sid: str, session: Session | None) -> str:
     try:
         name = await line.desk.whereabouts(sid)
     except NobodyCarries:
-        asked = session.call.phase in BOT_PHASES and line.feed.shared
+        asked = session.call.phase in STREAM_PHASES and line.feed.shared
         return "The server that carries this call did not answer. Try again." if asked else NOT_WITH_BOT
     return f"This call is carried by {name}. It can be heard on a page of that server alone, and this is another one."
 
