@@ -20,6 +20,11 @@ WAITING_SECONDS = 0.4
 dropped: otherwise all that they say from then on would be heard late."""
 
 
+AHEAD = b"\xff" * 640
+"""Silence that goes before sound when nothing is waiting at Twilio, 80 ms of it: pieces that come unevenly, as over any
+network, are heard without gaps."""
+
+
 class SupervisorTalk(Conversation):
     """One stretch of a call. What only a bot can do, nobody does here: `Conversation`'s own methods do nothing."""
 
@@ -65,6 +70,8 @@ class SupervisorTalk(Conversation):
         now = self._clock()
         if not audio or self._heard_at - now > WAITING_SECONDS:
             return
+        if self._heard_at < now:
+            audio = AHEAD + audio
         self._heard_at = max(self._heard_at, now) + len(audio) / BYTES_PER_SECOND
         self._send({"event": "media", "media": {"payload": b64encode(audio).decode()}})
 
