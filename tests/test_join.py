@@ -16,6 +16,7 @@ from test_listen import CALLER, PASSWORD, SUPERVISOR, VIEWERS, Heard, greeted, l
 from sandbox.caller import CallerLeg
 from sandbox.codec import Pcm, encode
 from sandbox.people import Person
+from sandbox.process import server_process
 from sandbox.stage import OUR_NUMBER, Stage
 from sandbox.voice import speak
 
@@ -311,6 +312,20 @@ async def test_listeners_hear_the_supervisor_too(stage: Stage, tmp_path: Path, h
             await call.hang_up()
             await following
         await call.ended()
+
+
+async def test_a_server_that_is_killed_meanwhile_leaves_the_caller_to_the_failsafe_target(
+    stage: Stage, tmp_path: Path, http: aiohttp.ClientSession
+):
+    people = {"+12025550143": Person(after=0.4, hangs_up_after=1.0)}
+    async with server_process(stage, tmp_path) as server:
+        call = await stage.network.call(CALLER, OUR_NUMBER, people=people)
+        await greeted(call)
+        async with talking(http, server.url, call.sid):
+            await state(stage, call.sid, "joined")
+            await server.kill()
+            await call.ended()
+    assert call.bridged_to == "+12025550143"
 
 
 async def test_the_phone_of_a_supervisor_is_rung_all_the_same(
