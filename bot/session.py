@@ -250,7 +250,8 @@ class Session:
                 self._observer.responded(self.call, response)
         elif (spoke := self._speaking.ends(who, now)) is not None:
             self._note_speech(spoke)
-        self._observer.speaks(self.call, who, on)
+        if who != "person":  # who talks in the bot's place has the whole stretch: when they speak, nobody listens to
+            self._observer.speaks(self.call, who, on)
 
     def stream_over(self, usage: Usage) -> None:
         """The pipeline of a leg is over; so many tokens were used on it."""

@@ -59,7 +59,7 @@ class SupervisorTalk(Conversation):
                 self.say_farewell(call.farewells, prompted=False)
             case _:
                 pass
-        self._session.speaks("person", True)  # nobody listens to when they do: the whole of it counts as theirs
+        self._session.speaks("person", True)
         try:
             await self._wire.receive(self._take)
         finally:
