@@ -48,6 +48,7 @@ def _told(call: Call) -> tuple[int, ...]:
         call.message is not None,
         len(call.wishes),
         len(call.recordings),
+        len(call.joins),
         len(call.falls),
         heard,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bot.call import Attempt, Call, Outcome
+from bot.call import Attempt, Call, Outcome, Phase
 from bot.falls import Rung
 from bot.phrases import LANGUAGES
 from bot.queue_rules import Leave
@@ -41,6 +41,10 @@ CALLING_WAS_CUT = (
     "The person who was being called for them is not being called any more: if they still want one, hand off again."
 )
 """What is added where people were being called just then."""
+
+
+TALKED_WITH_COLLEAGUE = "A colleague of yours has talked with them on this line; you did not hear what was said."
+"""What is added where a supervisor had the bot's place on the stream that was lost."""
 
 
 def for_renewed_bot(being_said: str) -> str:
@@ -138,6 +142,17 @@ def _sent_back(call: Call) -> str:
     )
 
 
+def _joined(call: Call, policy: Policy) -> str:
+    """What a bot is told of the supervisor who has had its place."""
+    known = (
+        "A colleague of yours has talked with the caller on this line and has left it to you again. You did not hear "
+        "what was said between them. Do not greet the caller as if the call were new. "
+    )
+    if call.phase is Phase.SEEKING:
+        return known + being_called(resolve(policy, call.handoffs[-1].target or ""))
+    return f"{known}Say in one sentence that you are there again, and ask what you can still do for them."
+
+
 def _gave_up(call: Call, policy: Policy) -> str:
     """The instruction for a bot that gets a caller who has waited in a queue and does not want to any longer."""
     target = resolve(policy, call.attempts[-1].target)
@@ -153,13 +168,17 @@ def _gave_up(call: Call, policy: Policy) -> str:
 
 def for_returning_bot(call: Call, policy: Policy) -> str | None:
     """The instruction with which the bot takes the caller back; None on the first leg of a call."""
+    if call.joins and call.joins[-1].leg == call.leg:
+        return _joined(call, policy)
     if call.leg == 1:
         return None
     if call.attempts and call.attempts[-1].sent_back and _is_latest(call, call.attempts[-1].ended_at):
         return _sent_back(call)
     if call.falls and call.falls[-1].rung is Rung.RESCUE:
         cut = any(a.attended and a.outcome is Outcome.SUPERSEDED for a in tried_in_vain(call))
-        return f"{FOR_RESCUED_BOT} {CALLING_WAS_CUT}" if cut else FOR_RESCUED_BOT
+        joined = any(join.leg == call.leg - 1 for join in call.joins)
+        known = [CALLING_WAS_CUT] * cut + [TALKED_WITH_COLLEAGUE] * joined
+        return " ".join((FOR_RESCUED_BOT, *known))
     if not call.handoffs:
         return None
     if call.attempts and call.attempts[-1].outcome is Outcome.GAVE_UP:

@@ -9,6 +9,7 @@ from typing import Any
 
 from bot.callback_wish import Wish
 from bot.falls import Fall, Rung
+from bot.joins import Join
 from bot.recorded import Recording
 from bot.routing import Found
 from bot.voicemail import Message
@@ -28,6 +29,9 @@ class Phase(StrEnum):
 
     SEEKING = "seeking"
     """The bot talks with the caller, and meanwhile somebody who may take the call is rung."""
+
+    JOINED = "joined"
+    """A supervisor at the console talks with the caller over our media stream, in the bot's place."""
 
     LEAVING = "leaving"
     """A hand-off is agreed and the bot is saying goodbye."""
@@ -64,6 +68,9 @@ class Phase(StrEnum):
 
 BOT_PHASES = (Phase.BOT, Phase.SEEKING, Phase.LEAVING, Phase.PARTING)
 """The bot has the caller, over our media stream."""
+
+STREAM_PHASES = (*BOT_PHASES, Phase.JOINED)
+"""The caller is on our media stream, with the bot or with whoever is in its place."""
 
 AWAY_PHASES = (Phase.REDIRECTING, Phase.RINGING, Phase.QUEUED, Phase.PERSON, Phase.FAILSAFE)
 """The caller is on the way to a person, or there."""
@@ -349,6 +356,7 @@ class Call:
 
     message: Message | None = None
     recordings: tuple[Recording, ...] = ()
+    joins: tuple[Join, ...] = ()
     end: End | None = None
     ended_at: float | None = None
     direction: Direction = Direction.INBOUND
@@ -358,7 +366,7 @@ class Call:
 
 def open_attempt(call: Call, n: int) -> Attempt | None:
     """The attempt that a callback speaks of, if it is under way. 0 is that of the document that Twilio holds."""
-    if call.phase not in (*AWAY_PHASES, *BOT_PHASES) or not call.attempts:
+    if call.phase not in (*AWAY_PHASES, *STREAM_PHASES) or not call.attempts:
         return None
     attempt = call.attempts[n - 1]
     named = attempt.failsafe if n == 0 else not attempt.failsafe
@@ -420,6 +428,8 @@ def over(call: Call, at: float) -> Call:
             return call
         case Phase.PERSON if (n := waiting_person(call)) and call.attempts[n - 1].bridged_at is None:
             return end_call(call, at, End.CALLER_HUNG_UP)
+        case Phase.JOINED:
+            return end_call(call, at, End.PUT_THROUGH)
         case Phase.PERSON:
             return end_call(close_attempt(call, at, Outcome.ANSWERED), at, End.PUT_THROUGH)
         case Phase.CALLING:

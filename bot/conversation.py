@@ -27,13 +27,13 @@ from bot.call import By, Direction, waiting_person
 from bot.events import ModelRenewed
 from bot.handoff import HandoffProcessor
 from bot.keypad import Keypad
+from bot.lending import LentWire
 from bot.listening import Listening
 from bot.media import SAMPLE_RATE, TwilioTransport
 from bot.reception import Reception
 from bot.routing import Policy
 from bot.session import Session
 from bot.watch import ModelWatch
-from bot.wire import Wire
 from pipelines import Leg, PipelineConfig
 from pipelines.slot import Slot
 from pipelines.usage import Usage
@@ -47,7 +47,7 @@ class Conversation:
 
     def __init__(
         self,
-        wire: Wire,
+        wire: LentWire,
         stream_sid: str,
         session: Session,
         *,
@@ -58,7 +58,7 @@ class Conversation:
         """Build the pipeline; `run` starts it.
 
         Args:
-            wire: The accepted socket, whose `start` has been read.
+            wire: The call's media socket.
             stream_sid: The stream's SID.
             session: The call's session, in which this leg's stream has started.
             reception: The pipelines of the number that was called, and the operator's rules.
@@ -141,8 +141,7 @@ class Conversation:
         return [*leg.ears, self._user_turn, *leg.stages], [self._assistant_turn]
 
     async def run(self) -> None:
-        """Talk until the stream ends, from whichever side."""
-        self._session.attach(self)
+        """Talk until the stream ends, from whichever side, or is left to somebody else."""
         runner = WorkerRunner(handle_sigint=False)
         watching = [asyncio.create_task(each.run()) for each in (self._watch, self._listening)]
         try:
@@ -154,7 +153,8 @@ class Conversation:
                 task.cancel()
             if self._renewing is not None:
                 self._renewing.cancel()
-            self._session.detach(self)
+            if not self._wire.given_back:
+                self._session.detach(self)
             self._usage.add(self._leg.usage)
             self._session.stream_over(self._usage)
             self._keep()
@@ -294,6 +294,14 @@ class Conversation:
             await self._assistant_turn.reset()
             self._context.add_message({"role": "assistant", "content": text})
             self._session.add_line("bot", text, now)
+
+    def relay(self, audio: bytes) -> None:
+        """See the protocol. The bot has this place."""
+
+    def give_way(self) -> None:
+        """See the protocol. What the caller has not heard of the bot's last sentence was not said."""
+        self._transport.output().clear()
+        self._wire.give_back()
 
     def close(self) -> None:
         """Straight at the socket: the pipeline may be what does not answer any more."""

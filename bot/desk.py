@@ -9,7 +9,7 @@ import uuid
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from bot.call import BOT_PHASES, By, Phase
+from bot.call import STREAM_PHASES, By, Phase
 from bot.events import FarewellRequested, HandoffRequested, HintGiven
 from bot.feed import Feed, News
 from bot.session import Session
@@ -91,7 +91,7 @@ class Desk:
             try:
                 return await self._pass_on(sid, order)
             except NobodyCarries:
-                if session.call.phase in BOT_PHASES:
+                if session.call.phase in STREAM_PHASES:
                     raise
         return await self._carry_out(session, order)
 

@@ -172,6 +172,11 @@ class ReleasePerson:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveWay:
+    """Whoever talks on our media stream leaves it to who has the caller now."""
+
+
+@dataclass(frozen=True, slots=True)
 class RenewModel:
     """Open a new session of the model, which goes on with the conversation."""
 
@@ -244,6 +249,7 @@ Effect = (
     | BringPerson
     | Introduce
     | ReleasePerson
+    | GiveWay
     | RenewModel
     | ChangeModel
     | Adjust

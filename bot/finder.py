@@ -14,7 +14,7 @@ import aiohttp
 from loguru import logger
 from pydantic import Field, ValidationError
 
-from bot.call import AT_ANY_HOUR, BOT_PHASES, Call
+from bot.call import AT_ANY_HOUR, STREAM_PHASES, Call
 from bot.events import HandoffRequested
 from bot.number_entry import NumberEntries
 from bot.outbox import signed
@@ -83,7 +83,7 @@ class PeopleFinder:
 
     async def complete(self, request: HandoffRequested, call: Call, policy: Policy) -> HandoffRequested:
         """See `FindsPeople`."""
-        if request.target is None or request.by in AT_ANY_HOUR or call.phase not in BOT_PHASES:
+        if request.target is None or request.by in AT_ANY_HOUR or call.phase not in STREAM_PHASES:
             return request
         why: dict[str, Any] = {
             "call_sid": call.sid,

@@ -35,7 +35,7 @@ from bot.attended import (
     settle,
 )
 from bot.booking import BOOKING
-from bot.call import BOT_PHASES, By, Call, End, Phase, end_call, over, waiting_person
+from bot.call import STREAM_PHASES, By, Call, End, Phase, end_call, over, waiting_person
 from bot.consultation import CONSULTATION
 from bot.effects import (
     Adjust,
@@ -44,6 +44,7 @@ from bot.effects import (
     ConnectBot,
     Document,
     FindPeople,
+    GiveWay,
     HangUp,
     ListenAgain,
     SayGoodbye,
@@ -102,6 +103,7 @@ from bot.reconciled import RECONCILED
 from bot.rescue import line_lost, rescue_asked
 from bot.routing import BargeIn, Policy, finders, resolve
 from bot.sent_back import SENT_BACK, with_person
+from bot.supervision import SUPERVISION, settle_joins
 from bot.taping import TAPING, settle_recordings
 from bot.transcribed import TRANSCRIBED
 from bot.transfer import (
@@ -174,7 +176,7 @@ def step(call: Call, event: Event, policy: Policy) -> Step:
         ImpossibleEvent: The event contradicts the call.
     """
     after, effects = HANDLERS[type(event)](call, event, policy)
-    after, released = settle(after, event.at)
+    after, released = settle(settle_joins(after, event.at), event.at)
     after, recorded = settle_recordings(after, event.at, policy)
     return after, (*effects, *texts(call, after, policy), *released, *recorded)
 
@@ -226,9 +228,11 @@ def _stream_ended(call: Call, event: StreamEnded, policy: Policy) -> Step:
     match call.phase:
         case Phase.BOT | Phase.SEEKING | Phase.LEAVING | Phase.PARTING if event.stopped:
             return end_call(call, event.at, End.CALLER_HUNG_UP), ()
+        case Phase.JOINED if event.stopped:
+            return end_call(call, event.at, End.PUT_THROUGH), ()
         case Phase.CLOSING if event.stopped:
             return end_call(call, event.at, End.BOT_HUNG_UP), ()
-        case Phase.BOT | Phase.SEEKING | Phase.LEAVING | Phase.PARTING | Phase.CLOSING:
+        case Phase.BOT | Phase.SEEKING | Phase.JOINED | Phase.LEAVING | Phase.PARTING | Phase.CLOSING:
             return line_lost(call, event, policy)
         case Phase.REDIRECTING if event.stopped:
             return redirected(call, policy)  # `stop` is the redirect's acknowledgement
@@ -237,19 +241,23 @@ def _stream_ended(call: Call, event: StreamEnded, policy: Policy) -> Step:
 
 
 def _handoff_requested(call: Call, event: HandoffRequested, policy: Policy) -> Step:
-    if call.phase not in (Phase.BOT, Phase.PARTING):
+    joined = call.phase is Phase.JOINED and event.by is not By.MODEL  # what a bot asked that is leaving comes too late
+    if call.phase not in (Phase.BOT, Phase.PARTING) and not joined:
         # Asked again while it is being done, or the caller is already with somebody: once is enough.
         return call, ()
     call = replace(agree(call, event, policy), unclear=0, tool_errors=0)
     handoff = call.handoffs[-1]
     if handoff.target is not None and next_stop(call, policy) is None:
         shut = replace(handoff, closed=True)
+        if joined:
+            return replace(call, handoffs=(*call.handoffs[:-1], shut)), ()
         call = replace(call, phase=Phase.BOT, handoffs=(*call.handoffs[:-1], shut))
         return call, (ListenAgain(briefing.closed(resolve(policy, handoff.target), event.at)),)
     if is_attended(call, policy):
         call, effects = seek(call, event, policy)
         if event.by is not By.MODEL and handoff.target is not None:
-            effects = (ListenAgain(briefing.being_called(resolve(policy, handoff.target))), *effects)
+            told = GiveWay() if joined else ListenAgain(briefing.being_called(resolve(policy, handoff.target)))
+            effects = (told, *effects)
         return call, effects
     n = len(call.handoffs)
     call = replace(call, phase=Phase.LEAVING)
@@ -339,7 +347,7 @@ def _call_ended(call: Call, event: CallEnded, policy: Policy) -> Step:
 
 
 def _call_lives(call: Call, event: CallLives, policy: Policy) -> Step:
-    if call.phase in (Phase.ENDED, *BOT_PHASES):
+    if call.phase in (Phase.ENDED, *STREAM_PHASES):
         return call, ()
     if call.phase is Phase.CONNECTING:
         return line_lost(call, event, policy)  # the stream never came: Twilio has gone on
@@ -359,7 +367,7 @@ def _timer_fired(call: Call, event: TimerFired, policy: Policy) -> Step:
             return model_lost(call, ModelLost(at=event.at, reason="no new session of the model"), policy)
         case Timer.PERSON | Timer.UNCALLED:
             return person_overdue(call, event, policy)
-        case Timer.LIMIT if call.phase in BOT_PHASES and event.number == call.leg:
+        case Timer.LIMIT if call.phase in STREAM_PHASES and event.number == call.leg:
             again = StartTimer(Timer.LIMIT, call.leg, CHECK_SECONDS)  # for a caller who keeps the bot after all
             call, effects = _limit_reached(call, LimitReached(at=event.at, what="seconds"), policy)
             return call, (*effects, again)
@@ -367,7 +375,7 @@ def _timer_fired(call: Call, event: TimerFired, policy: Policy) -> Step:
             return give_up_redirect(call, event, policy)
         case Timer.HANG_UP if call.phase is Phase.CLOSING:
             return hang_up_overdue(call, event.number)
-        case Timer.CHECK if call.phase not in (*BOT_PHASES, Phase.ENDED):
+        case Timer.CHECK if call.phase not in (*STREAM_PHASES, Phase.ENDED):
             return call, (AskTwilio(),)
         case _:
             return call, ()  # what it waited for has happened
@@ -408,6 +416,7 @@ HANDLERS: dict[type[Event], Callable[[Call, Any, Policy], Step]] = {
     Bridged: bridged,
     IntroductionEnded: introduction_ended,
     **CONSULTATION,
+    **SUPERVISION,
     **SENT_BACK,
     **QUEUED,
     **TAPING,

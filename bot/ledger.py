@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import database
-from bot.call import BOT_PHASES, Call, Phase
+from bot.call import STREAM_PHASES, Call, Phase
 from bot.loop_thread import LoopThread
 from bot.patience import Patience
 from bot.record import CALL, Entry, LedgerError, Line, Record, Role, Stored, Switch, Traffic, Waiting, event_from
@@ -306,7 +306,7 @@ class Ledger:
         """
         turned = sa.select(SWITCHES.c.on, SWITCHES.c.reason, SWITCHES.c.at).where(SWITCHES.c.name == switch)
         count = sa.select(sa.func.count()).select_from(CALLS)
-        with_bot = count.where(CALLS.c.ended_at.is_(None), CALLS.c.phase.in_((Phase.CONNECTING, *BOT_PHASES)))
+        with_bot = count.where(CALLS.c.ended_at.is_(None), CALLS.c.phase.in_((Phase.CONNECTING, *STREAM_PHASES)))
         of_caller = count.where(CALLS.c.caller == caller, CALLS.c.started_at > since)
 
         async def read(connection: AsyncConnection) -> Traffic:

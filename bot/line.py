@@ -15,7 +15,7 @@ from bot.addresses import Addresses
 from bot.admission import Admission, Limits
 from bot.anteroom import Anteroom
 from bot.archive import Archive
-from bot.call import Call
+from bot.call import Call, Phase
 from bot.callbacks import Callbacks
 from bot.consulting import Consulting
 from bot.conversation import Conversation
@@ -24,6 +24,7 @@ from bot.events import ImpossibleEvent, StreamEnded, StreamStarted
 from bot.feed import Feed, News
 from bot.finder import PeopleFinder
 from bot.ledger import Ledger
+from bot.lending import Lending, LentWire
 from bot.loop_thread import LoopThread
 from bot.metrics import Metrics
 from bot.observers import Observers
@@ -40,6 +41,7 @@ from bot.retention import Retention
 from bot.session import Session
 from bot.settings import Configuration, Settings
 from bot.start import Start
+from bot.supervising import SupervisorTalk
 from bot.sweeper import Sweeper
 from bot.switchboard import Switchboard
 from bot.telephony import Telephony, TwilioTelephony
@@ -126,28 +128,48 @@ class Line:
     ) -> None:
         """Put the bot on a media stream of a call, which has started there, until the stream ends.
 
+        A supervisor may have its place for a while. The bot that comes back is a new one, which knows what was said.
+
         Args:
             wire: The stream's socket, or what stands for one.
             stream_sid: The stream's SID.
             session: The call.
             observers: Pipecat's, who see every frame of the conversation.
-            begun: Told of the conversation before it runs.
+            begun: Told of each conversation of the bot before it runs.
         """
-        call, leg = session.call, session.call.leg
-        reception = self.receptions.of(session.call.called)
+        leg = session.call.leg
         try:
-            conversation = Conversation(
-                session.tap.on(wire),
-                stream_sid,
-                session,
-                reception=reception,
-                leg=self.anteroom.take(session.sid, leg, lambda: reception.build(call.model, call.change)),
-                observers=observers,
-            )
-            begun(conversation)
-            await conversation.run()
+            async with Lending(session.tap.on(wire)) as lending:
+                lent = lending.lend()
+                talk = self._bot(lent, stream_sid, session, observers)
+                begun(talk)
+                while True:
+                    session.attach(talk)
+                    await talk.run()
+                    if lending.over or not lent.given_back:
+                        break
+                    lent = lending.lend()
+                    if session.call.phase in (Phase.BOT, Phase.SEEKING):
+                        talk = self._bot(lent, stream_sid, session, observers)
+                        begun(talk)
+                    else:
+                        talk = SupervisorTalk(lent, stream_sid, session)
+                session.detach(talk)
         finally:
             session.post(StreamEnded(at=self.switchboard.now(), leg=leg, stopped=False))
+
+    def _bot(
+        self, wire: LentWire, stream_sid: str, session: Session, observers: Sequence[BaseObserver]
+    ) -> Conversation:
+        call, reception = session.call, self.receptions.of(session.call.called)
+        return Conversation(
+            wire,
+            stream_sid,
+            session,
+            reception=reception,
+            leg=self.anteroom.take(session.sid, call.leg, lambda: reception.build(call.model, call.change)),
+            observers=observers,
+        )
 
 
 @asynccontextmanager

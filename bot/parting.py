@@ -19,7 +19,8 @@ HANG_UP_TRIES = 3
 
 def farewell_requested(call: Call, event: FarewellRequested, policy: Policy) -> Step:
     """The conversation is over: the bot says its last words."""
-    if call.phase not in (Phase.BOT, Phase.SEEKING):
+    joined = call.phase is Phase.JOINED and bool(event.who)  # a bot that is leaving comes too late with it
+    if call.phase not in (Phase.BOT, Phase.SEEKING) and not joined:
         return call, ()  # asked twice, or a hand-off is under way, which goes first
     n = call.farewells + 1
     call = replace(call, phase=Phase.PARTING, farewells=n)

@@ -1,4 +1,4 @@
-"""What can happen to a person who is called for a caller, beyond taking the call or not; see `bot/events.py`."""
+"""What people do with a call beyond being rung and taking it or not; see `bot/events.py`."""
 
 from dataclasses import dataclass
 
@@ -26,3 +26,18 @@ class IntroductionEnded(Event):
     attempt: int
     said: bool
     """They heard it; otherwise Twilio did not take the order, or failed with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupervisorJoined(Event):
+    """Somebody at the console begins to talk with the caller, in the bot's place."""
+
+    who: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupervisorLeft(Event):
+    """They cease to, or their browser is gone."""
+
+    join: int
+    """Which `Call.joins` it was, from 1."""

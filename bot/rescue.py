@@ -43,7 +43,9 @@ def rescue_asked(call: Call, event: RescueAsked, policy: Policy) -> Step:
             return end_call(call, event.at, End.BOT_HUNG_UP), (HangUp(),)  # the end was wanted
         case Phase.LEAVING | Phase.REDIRECTING:
             return _carry_out(_rescued(call, event), event, policy)
-        case Phase.CONNECTING | Phase.BOT | Phase.SEEKING | Phase.PARTING | Phase.RESCUE | Phase.FAILSAFE:
+        case (
+            Phase.CONNECTING | Phase.BOT | Phase.SEEKING | Phase.JOINED | Phase.PARTING | Phase.RESCUE | Phase.FAILSAFE
+        ):
             return _take_back(_rescued(call, event), event, policy)
         case _:
             return call, ()  # somebody has the caller

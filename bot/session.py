@@ -30,6 +30,7 @@ from bot.effects import (
     Effect,
     Enqueue,
     FindPeople,
+    GiveWay,
     HangUp,
     Introduce,
     LeaveMessage,
@@ -166,18 +167,18 @@ class Session:
         self._steps.advance(carried)
 
     def attach(self, conversation: Conversation) -> None:
-        """The pipeline of the current leg is running."""
+        """Somebody begins to talk with the caller on the current leg's stream: the bot, or a supervisor."""
         self._conversation = conversation
         self._speaking = Speaking(self.now())
 
     def detach(self, conversation: Conversation) -> None:
-        """That pipeline is over."""
+        """They talk with the caller no more, and nobody does after them."""
         if self._conversation is conversation:
             self._conversation = None
 
     @property
     def talks(self) -> bool:
-        """Whether a pipeline of this process carries the call."""
+        """Whether this process carries the call: it has the stream on which somebody talks with the caller."""
         return self._conversation is not None
 
     def begin(self, effects: tuple[Effect, ...]) -> Document | None:
@@ -190,6 +191,10 @@ class Session:
     def let_go(self) -> None:
         """Close the media stream, if there is one."""
         self._tell(lambda line: line.close())
+
+    def relay(self, audio: bytes) -> None:
+        """A supervisor in the bot's place says something: µ-law of 8 kHz."""
+        self._tell(lambda line: line.relay(audio))
 
     def post(self, event: Event) -> None:
         """Apply an event without waiting for it: for the media path, which waits for nothing."""
@@ -245,7 +250,8 @@ class Session:
                 self._observer.responded(self.call, response)
         elif (spoke := self._speaking.ends(who, now)) is not None:
             self._note_speech(spoke)
-        self._observer.speaks(self.call, who, on)
+        if who != "person":  # who talks in the bot's place has the whole stretch: when they speak, nobody listens to
+            self._observer.speaks(self.call, who, on)
 
     def stream_over(self, usage: Usage) -> None:
         """The pipeline of a leg is over; so many tokens were used on it."""
@@ -390,6 +396,8 @@ class Session:
                     self._tell(lambda line, text=text: line.advise(text))
                 case ListenAgain(advice):
                     self._tell(lambda line, text=advice: line.listen_again(text))
+                case GiveWay():
+                    self._tell(lambda line: line.give_way())
                 case RenewModel(renewal):
                     self._tell(lambda line, n=renewal: line.renew_model(n))
                 case Adjust(change):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Speaker = Literal["caller", "bot"]
+Speaker = Literal["caller", "bot", "person"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from loguru import logger
 
 from bot.addresses import Addresses
 from bot.admission import Admission
-from bot.call import BOT_PHASES, Call, Phase
+from bot.call import STREAM_PHASES, Call, Phase
 from bot.carried import Carried
 from bot.effects import ConnectBot, Document, HangUp
 from bot.events import Event, RescueAsked, StreamStarted
@@ -306,7 +306,7 @@ class Switchboard:
         """Why the bot of this process takes no more calls (or, of those that it knows, not this one), if so."""
         if self.draining:
             return DRAINS
-        with_bot = (Phase.CONNECTING, *BOT_PHASES)
+        with_bot = (Phase.CONNECTING, *STREAM_PHASES)
         talking = sum(session.call.phase in with_bot for session in self._sessions.values() if session is not taken)
         return self._admission.closed_here(talking)
 

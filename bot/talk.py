@@ -1,10 +1,10 @@
-"""What a call's session can ask of the pipeline that talks with the caller."""
+"""What a call's session can ask of who talks on its media stream: the bot's pipeline, or a supervisor in its place."""
 
 from typing import Protocol
 
 
 class Conversation(Protocol):
-    """The running pipeline of a call, as its session sees it. None of these waits for the pipeline."""
+    """Who talks with the caller, as the call's session sees them. None of these waits for anything."""
 
     def say_goodbye(self, handoff: int) -> None:
         """Have the goodbye said unless it is being said; report `GoodbyeHeard` or `GoodbyeInterrupted`."""
@@ -29,6 +29,12 @@ class Conversation(Protocol):
 
     def change_model(self, model: int, renewal: int) -> None:
         """Let another pipeline take over; report `ModelRenewed` or `ModelLost`."""
+
+    def relay(self, audio: bytes) -> None:
+        """Let the caller hear what the supervisor who has the bot's place says: µ-law of 8 kHz."""
+
+    def give_way(self) -> None:
+        """Leave the stream, which stays open, to who comes next."""
 
     def close(self) -> None:
         """Close the media socket from our side."""

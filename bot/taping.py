@@ -53,15 +53,17 @@ def settle_recordings(call: Call, at: float, policy: Policy) -> Step:
 def _fits(call: Call, recording: Recording) -> bool:
     """Whether who is recorded still has the caller."""
     if recording.part is Part.PERSON:
-        return call.phase is Phase.PERSON
+        return call.phase is (Phase.PERSON if recording.attempt or not recording.leg else Phase.JOINED)
     return call.phase in _WITH_BOT and call.stream_open and call.leg == recording.leg
 
 
 def _due(call: Call, at: float, policy: Policy) -> Recording | None:
     """What is to be recorded from now on and is not, if anything."""
-    if policy.recording.bot and call.phase in BOT_PHASES and call.stream_open:
-        begun = any(each.part is Part.BOT and each.leg == call.leg for each in call.recordings)
-        return None if begun else Recording(Part.BOT, at, leg=call.leg)
+    with_bot = policy.recording.bot and call.phase in (Phase.BOT, Phase.SEEKING)
+    if call.stream_open and (with_bot or (policy.recording.person and call.phase is Phase.JOINED)):
+        part = Part.BOT if with_bot else Part.PERSON
+        kept = [each for each in call.recordings if each.part is part and each.leg == call.leg]
+        return None if any(each.left_at is None for each in kept) else Recording(part, at, leg=call.leg)
     n = latest_open(call)
     if not policy.recording.person or call.phase is not Phase.PERSON or n == 0:
         return None

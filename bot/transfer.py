@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bot.call import (
     AT_ANY_HOUR,
-    BOT_PHASES,
+    STREAM_PHASES,
     Attempt,
     Call,
     End,
@@ -78,7 +78,7 @@ FAILSAFE_CHECK_SECONDS = 10.0
 RESCUE_SECONDS = 20.0
 """How long Twilio may take to ask what to do with a caller whose stream is gone (its own limit for a webhook is 15)."""
 
-_BEFORE_FAILSAFE = (Phase.CONNECTING, *BOT_PHASES, Phase.REDIRECTING, Phase.CLOSING, Phase.RESCUE)
+_BEFORE_FAILSAFE = (Phase.CONNECTING, *STREAM_PHASES, Phase.REDIRECTING, Phase.CLOSING, Phase.RESCUE)
 
 
 def agree(call: Call, event: HandoffRequested, policy: Policy) -> Call:

@@ -176,6 +176,8 @@ def call_in(phase: Phase) -> Call:
             story.with_bot()
         case Phase.SEEKING:
             story.seeking()
+        case Phase.JOINED:
+            story.with_bot().happens(pe.SupervisorJoined, who="Anna")
         case Phase.LEAVING:
             story.leaving()
         case Phase.REDIRECTING:
@@ -242,6 +244,8 @@ def samples(at: float = 2000.0) -> dict[str, Event]:
         "person accepts": ev.PersonAccepted(at=at, attempt=1),
         "consultation begins": pe.ConsultationStarted(at=at, attempt=1),
         "consultation ends": pe.ConsultationEnded(at=at, attempt=1),
+        "supervisor joins": pe.SupervisorJoined(at=at, who="Anna"),
+        "supervisor leaves": pe.SupervisorLeft(at=at, join=1),
         "person declines": ev.PersonDeclined(at=at, attempt=1),
         "person's leg ends": ev.PersonLegEnded(at=at, attempt=1),
         "together": ev.Bridged(at=at, attempt=1),

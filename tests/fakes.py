@@ -81,5 +81,11 @@ class Orders:
     def adjust(self, change: str) -> None:
         self.told.append(f"change {change}")
 
+    def relay(self, audio: bytes) -> None:
+        self.told.append(f"audio: {len(audio)}")
+
+    def give_way(self) -> None:
+        self.told.append("give way")
+
     def close(self) -> None:
         self.told.append("close")

@@ -181,6 +181,7 @@ async def test_a_call_is_told_whole(ledger: Ledger, local: httpx2.AsyncClient):
         "callbacks": [],
         "rescues": 0,
         "message": {"url": "https://api.twilio.com/recordings/RE1", "seconds": 12, "transcription": None, "text": ""},
+        "joins": [],
         "recordings": [],
         "timeline": [
             {

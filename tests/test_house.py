@@ -27,6 +27,8 @@ PURE = {
         "accounts",
         "call",
         "falls",
+        "joins",
+        "supervision",
         "modes",
         "events",
         "effects",

@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 
 from bot import effects as ef, events as ev, person_events as pe, queue_events as qe, recording_events as rec
 from bot.asked import PersonStays, Reconciled
-from bot.call import BOT_PHASES, Call, Outcome, Phase, latest_open, waiting_person
+from bot.call import STREAM_PHASES, Call, Outcome, Phase, latest_open, waiting_person
 from bot.effects import Effect
 from bot.events import Event, ImpossibleEvent
 from bot.law import answer, standing_document, step
@@ -66,6 +66,8 @@ events = st.one_of(
     event(pe.IntroductionEnded, attempt=numbers, said=flags),
     event(pe.ConsultationStarted, attempt=numbers),
     event(pe.ConsultationEnded, attempt=numbers),
+    event(pe.SupervisorJoined, who=st.just("Anna")),
+    event(pe.SupervisorLeft, join=numbers),
     event(ev.PersonAnswered, attempt=numbers, machine=flags, leg_sid=st.sampled_from(["", leg(2)])),
     event(ev.PersonAccepted, attempt=numbers),
     event(ev.PersonDeclined, attempt=numbers, message=st.sampled_from(["", "Call tomorrow."])),
@@ -141,7 +143,7 @@ def test_whatever_happens_the_laws_hold(happenings: list[Event], policy: Policy,
         if ef.HangUp() in effects:
             assert before.phase in (Phase.PARTING, Phase.CLOSING) or after.phase is Phase.ENDED
         # Whoever leaves the bot is given to somebody.
-        if before.phase in BOT_PHASES and after.phase not in (*BOT_PHASES, Phase.ENDED):
+        if before.phase in STREAM_PHASES and after.phase not in (*STREAM_PHASES, Phase.ENDED):
             asks = policy.rescue and after.phase in (Phase.RESCUE, Phase.REDIRECTING)
             assert documents or asks or after.attempts[-1].failsafe
         # Nobody is called twice for one attempt; nobody rings on for whom nobody waits.
@@ -164,7 +166,7 @@ def test_whatever_happens_the_laws_hold(happenings: list[Event], policy: Policy,
         for n, (old, new) in enumerate(zip(before.recordings, after.recordings, strict=False), 1):
             if old.left_at is None and new.left_at is not None:
                 assert ef.StopRecording(n) in effects
-        if after.phase not in (*BOT_PHASES, Phase.CLOSING, Phase.ENDED):
+        if after.phase not in (*STREAM_PHASES, Phase.CLOSING, Phase.ENDED):
             running = [each for each in after.recordings if each.part is Part.BOT and each.seconds is None]
             assert all(each.failed or each.left_at is not None for each in running)
         # Every answer to a webhook is something the caller hears, or the end.

@@ -130,6 +130,16 @@ class RecordingView(_Facts):
     """It was still running when the caller had left whoever they were with."""
 
 
+class JoinView(_Facts):
+    """A supervisor talked with the caller from the console, in the bot's place."""
+
+    who: str
+    leg: int
+    """On which media stream, from 1."""
+    started_at: datetime = Field(validation_alias="at")
+    ended_at: datetime | None = Field(validation_alias="until")
+
+
 class WishView(_Facts):
     """The caller asked to be called back."""
 
@@ -168,6 +178,7 @@ class CallView(_Facts):
     rescues: int
     """How often the caller was taken back because the stream to the bot was gone."""
     message: Message | None
+    joins: list[JoinView]
     recordings: list[RecordingView]
     """What was recorded of the call, beside the message."""
 

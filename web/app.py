@@ -20,6 +20,7 @@ from web.console.callbacks import callback_pages
 from web.console.console import Console
 from web.console.gate import Elsewhere, Gate, Refused, turned_away
 from web.console.headers import Headers, Heads
+from web.console.join import joining
 from web.console.listen import listening
 from web.console.playing import playing
 from web.console.routes import pages
@@ -106,4 +107,5 @@ def _mount_console(app: FastAPI, line: Line) -> None:
     app.include_router(acts(line, gate))
     app.include_router(callback_pages(line, console, gate))
     app.include_router(listening(line, gate))
+    app.include_router(joining(line, gate))
     app.include_router(playing(line, console, gate))

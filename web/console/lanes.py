@@ -130,7 +130,7 @@ def draw(record: Record, now: float, speaking: Mapping[str, float] | None = None
         Lane("Phase", 0, [*_phases(call, record.journal, scale)], []),
         Lane("Caller", 1, [bar for who, bar in spoken if who == "caller"], []),
         Lane("Bot", 2, [*silences, *(b for who, b in spoken if who == "bot")], _marks(record, scale)),
-        Lane("Person", 3, [bar for attempt in call.attempts for bar in _attempt(attempt, scale)], []),
+        Lane("Person", 3, [*(b for each in call.attempts for b in _attempt(each, scale)), *_joins(call, scale)], []),
     ]
     lanes = [Lane(lane.name, TOP_PIXELS + lane.y * LANE_PIXELS, lane.bars, lane.marks) for lane in lanes]
     summary = (
@@ -252,6 +252,14 @@ def _attempt(attempt: Attempt, scale: _Scale) -> Iterable[Bar]:
         yield scale.bar("asked", picked_up, joined or until, label, title)
     if joined is not None:
         yield scale.bar("talk", joined, until, outcome if attempt.outcome else "talks", f"{whom}: {outcome}")
+
+
+def _joins(call: Call, scale: _Scale) -> Iterable[Bar]:
+    """Supervisors in the bot's place."""
+    for join in call.joins:
+        until = scale.end if join.until is None else join.until
+        title = f"{join.who}, at the console: {duration(until - join.at)}, from {clock(join.at)}"
+        yield scale.bar("talk", join.at, until, join.who, title)
 
 
 def _marks(record: Record, scale: _Scale) -> list[Mark]:

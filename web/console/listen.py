@@ -14,7 +14,7 @@ from fastapi import APIRouter, Path, WebSocket
 from loguru import logger
 from starlette.websockets import WebSocketDisconnect
 
-from bot.call import BOT_PHASES
+from bot.call import STREAM_PHASES
 from bot.desk import NobodyCarries
 from bot.feed import News
 from bot.line import Line
@@ -56,10 +56,15 @@ def listening(line: Line, gate: Gate) -> APIRouter:
             words = await _why_not(line, sid, session)
             if session is not None and not words:
                 words = await _hear(line, session, visitor, socket)
-            await socket.send_text(json.dumps({"words": words}))
-            await socket.close()
+            await close_with(socket, words)
 
     return router
+
+
+async def close_with(socket: WebSocket, words: str) -> None:
+    """Close the socket of a page, and tell it why."""
+    await socket.send_text(json.dumps({"words": words}))
+    await socket.close()
 
 
 async def _why_not(line: Line, sid: str, session: Session | None) -> str:
@@ -68,14 +73,19 @@ async def _why_not(line: Line, sid: str, session: Session | None) -> str:
         return NOT_WITH_BOT
     if not line.receptions.of(session.call.called).policy.listen_in:
         return NOT_ALLOWED
+    return await elsewhere(line, sid, session)
+
+
+async def elsewhere(line: Line, sid: str, session: Session) -> str:
+    """Why the media stream of a call is not one of this process's, in words; empty where it is."""
     if session.talks:
         return ""
     try:
         name = await line.desk.whereabouts(sid)
     except NobodyCarries:
-        asked = session.call.phase in BOT_PHASES and line.feed.shared
+        asked = session.call.phase in STREAM_PHASES and line.feed.shared
         return "The server that carries this call did not answer. Try again." if asked else NOT_WITH_BOT
-    return f"This call is carried by {name}. It can be heard on a page of that server alone, and this is another one."
+    return f"This call is carried by {name}. It is heard on a page of that server alone, and this is another one."
 
 
 async def _hear(line: Line, session: Session, visitor: Visitor, socket: WebSocket) -> str:

@@ -67,7 +67,8 @@ class Renderer:
                 what |= {
                     "targets": policy.targets,
                     "default": policy.default,
-                    "possible": call.phase is Phase.BOT,
+                    "possible": call.phase in (Phase.BOT, Phase.JOINED),
+                    "with_bot": call.phase is Phase.BOT,
                     "takers": resolve(policy, call.attempts[-1].target).people if waits else (),
                     "take_over": policy.take_over,
                     "listen_in": policy.listen_in,

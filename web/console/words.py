@@ -14,6 +14,7 @@ _KNOWN = {
     "caller_hung_up": "caller hung up",
     "bot": "with the bot",
     "person": "with a person",
+    "joined": "with a supervisor",
     "leaving": "saying goodbye",
     "queued": "waiting in a queue",
     "redirecting": "being put through",
