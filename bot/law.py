@@ -37,6 +37,7 @@ from bot.attended import (
 from bot.booking import BOOKING
 from bot.call import STREAM_PHASES, By, Call, End, Phase, end_call, over, waiting_person
 from bot.consultation import CONSULTATION
+from bot.dialled import dial_ended, person_accepted, person_answered, person_declined, person_leg_ended
 from bot.effects import (
     Adjust,
     Advise,
@@ -110,16 +111,11 @@ from bot.transfer import (
     CHECK_SECONDS,
     FAILSAFE_CHECK_SECONDS,
     agree,
-    dial_ended,
     give_up_redirect,
     known,
     latest_document,
     message_recorded,
     next_stop,
-    person_accepted,
-    person_answered,
-    person_declined,
-    person_leg_ended,
     redirect,
     redirect_accepted,
     redirect_failed,

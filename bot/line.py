@@ -44,10 +44,11 @@ from bot.start import Start
 from bot.supervising import SupervisorTalk
 from bot.sweeper import Sweeper
 from bot.switchboard import Switchboard
-from bot.telephony import Telephony, TwilioTelephony
+from bot.telephony import Telephony
 from bot.tokens import PersonPages, Seal, StreamTokens
 from bot.traces import Traces
 from bot.transcripts import OPENAI_URL, Transcripts
+from bot.twilio_rest import TwilioTelephony
 from bot.wire import Wire, wire_of
 
 PREPARED_AT_ONCE = 50

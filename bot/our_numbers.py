@@ -12,7 +12,8 @@ from bot import twiml
 from bot.addresses import OVERRIDES
 from bot.routing import Policy
 from bot.settings import Configuration, Settings
-from bot.telephony import TelephonyError, TwilioTelephony
+from bot.telephony import TelephonyError
+from bot.twilio_rest import TwilioTelephony
 
 EXAMPLE = "https://handler.twilio.com/twiml/EH…"
 """How the address of a document looks that is kept at Twilio (Twilio: TwiML Bins)."""

@@ -10,7 +10,8 @@ from loguru import logger
 from bot.call import Call, Phase
 from bot.events import Event, Failure
 from bot.recording_events import RecordingBegan, RecordingNotBegan, RecordingNotStopped, RecordingStopped
-from bot.telephony import Ambiguous, CallGone, TelephonyError, TwilioTelephony, plain_answers
+from bot.telephony import Ambiguous, CallGone, TelephonyError
+from bot.twilio_rest import TwilioTelephony, plain_answers
 
 STOP_SECONDS = 1.0
 """How long a caller who is to be moved waits, in silence, for the recording of the bot's part to end."""

@@ -34,6 +34,7 @@ PURE = {
         "effects",
         "law",
         "transfer",
+        "dialled",
         "attended",
         "consultation",
         "person_events",

@@ -14,15 +14,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from loguru import logger
 
-from bot.telephony import (
-    Ambiguous,
-    CallGone,
-    Refused,
-    Telephony,
-    TelephonyError,
-    TwilioTelephony,
-    Unavailable,
-)
+from bot.telephony import Ambiguous, CallGone, Refused, Telephony, TelephonyError, Unavailable
+from bot.twilio_rest import TwilioTelephony
 
 pytestmark = pytest.mark.filterwarnings("error")
 
