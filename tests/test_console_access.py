@@ -159,11 +159,7 @@ async def test_a_form_of_another_site_does_nothing(client: httpx2.AsyncClient):
         assert (await client.post("/console/outage", data=form, headers=headers)).status_code == 403
     assert (await client.post("/console/outage", data={"on": "1"})).status_code == 403
     assert (await client.post("/console/outage", data={"on": "1", "form": "0" * 40})).status_code == 403
-    board = (await client.get("/console")).text
-    assert "outage switch is on" not in board
-    [lately] = re.findall(r'<div id="switched">.*?</div>', board, re.DOTALL)
-    assert re.findall(r'"badge[^>]*>(on|off)</span> <bdi>(\w+)</bdi>', lately) == [("off", "Anna"), ("on", "Anna")]
-    assert "the model &lt;b&gt;rambles&lt;/b&gt;" in lately
+    assert "outage switch is on" not in (await client.get("/console")).text
 
 
 async def test_the_form_of_one_session_is_worth_nothing_in_another(client: httpx2.AsyncClient):
@@ -192,7 +188,11 @@ async def test_a_supervisor_turns_the_outage_switch_and_the_board_says_who(clien
     board = (await client.get("/console")).text
     assert "the model &lt;b&gt;rambles&lt;/b&gt; (Anna)" in board
     assert (await client.post("/console/outage", data={**form, "on": "0"})).status_code == 303
-    assert "outage switch is on" not in (await client.get("/console")).text
+    board = (await client.get("/console")).text
+    assert "outage switch is on" not in board
+    [lately] = re.findall(r'<div id="switched">.*?</div>', board, re.DOTALL)
+    assert re.findall(r'"badge[^>]*>(on|off)</span> <bdi>(\w+)</bdi>', lately) == [("off", "Anna"), ("on", "Anna")]
+    assert "the model &lt;b&gt;rambles&lt;/b&gt;" in lately
 
 
 async def test_a_switch_that_the_api_turned_is_on_the_board_too(client: httpx2.AsyncClient):
@@ -216,6 +216,9 @@ async def test_a_viewer_sees_the_pages_and_does_nothing(client: httpx2.AsyncClie
 async def test_the_viewers_password_does_not_open_the_api(client: httpx2.AsyncClient):
     assert (await client.get("/api/calls", auth=("any", VIEWERS))).status_code == 401
     assert (await client.get("/api/calls", auth=("any", PASSWORD))).status_code == 200
+    for given, status in ((VIEWERS, 401), ("x", 401), (PASSWORD, 200)):
+        answer = await client.get("/metrics", headers={"Authorization": f"Bearer {given}"})
+        assert answer.status_code == status
 
 
 # --- what every answer tells the browser ----------------------------------------------------------------

@@ -242,8 +242,8 @@ def console_access(password: str | None) -> Callable[..., Awaitable[None]]:
     """Make the dependency that guards the record.
 
     Args:
-        password: What has to be given by HTTP Basic, with any user name. Without one, only requests from this machine
-            are answered.
+        password: What has to be given by HTTP Basic, with any user name, or as a bearer's token. Without one, only
+            requests from this machine are answered.
     """
     basic = HTTPBase(scheme="basic", scheme_name="Console password", auto_error=False)
 
@@ -259,6 +259,8 @@ def console_access(password: str | None) -> Callable[..., Awaitable[None]]:
 
 
 def _given_password(given: HTTPAuthorizationCredentials | None) -> bytes:
+    if given is not None and given.scheme.lower() == "bearer":
+        return given.credentials.encode()
     try:
         return base64.b64decode(given.credentials if given else "", validate=True).partition(b":")[2]
     except ValueError:
