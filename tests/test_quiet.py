@@ -37,6 +37,7 @@ async def test_what_is_written_at_every_turn_leaves_nothing_for_the_collector_of
 class Count(Page):
     """A page that shows a number, and when each browser was sent it."""
 
+    lists = ()
     number = 0
 
     def pieces(self, role: Role) -> Pieces:
