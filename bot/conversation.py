@@ -41,6 +41,9 @@ from pipelines.usage import Usage
 RENEW_AGAIN_SECONDS = 0.5
 """How long after a new session of the model could not be had it is tried once more."""
 
+LEAVE_SECONDS = 0.3
+"""How long a bot that gives way may take to end its pipeline before who comes next has the caller all the same."""
+
 
 class Conversation:
     """The bot on one leg of a call."""
@@ -72,6 +75,10 @@ class Conversation:
         self._leg_number = session.call.leg
         self._goodbyes: set[int] = set()
         self._closing: asyncio.Task[None] | None = None
+        self._unwinding: asyncio.Task[None] | None = None
+        self._left = False
+        """The call goes on without this bot: what it still says to itself is not kept."""
+
         self._renewing: asyncio.Task[None] | None = None
         self._reception = reception
         self._leg = leg
@@ -141,13 +148,18 @@ class Conversation:
         return [*leg.ears, self._user_turn, *leg.stages], [self._assistant_turn]
 
     async def run(self) -> None:
-        """Talk until the stream ends, from whichever side, or is left to somebody else."""
-        runner = WorkerRunner(handle_sigint=False)
+        """Talk until the stream ends, from whichever side, or is left to somebody else.
+
+        Who comes next waits neither for a pipeline that stands still nor for a model that does not let go.
+        """
+        pipeline = asyncio.create_task(self._run_pipeline())
         watching = [asyncio.create_task(each.run()) for each in (self._watch, self._listening)]
         try:
-            await runner.add_workers(self._worker)
-            await self._worker.queue_frame(LLMRunFrame())
-            await runner.run()
+            await self._wire.until_left(pipeline, LEAVE_SECONDS)
+            if pipeline.done():
+                pipeline.result()
+            else:
+                await self._end_turns()
         finally:
             for task in watching:
                 task.cancel()
@@ -158,7 +170,21 @@ class Conversation:
             self._usage.add(self._leg.usage)
             self._session.stream_over(self._usage)
             self._keep()
-            await self._leg.close()
+            self._left = True
+            self._unwinding = asyncio.create_task(self._unwind(pipeline))
+            if not self._wire.given_back:
+                pipeline.cancel()
+                await self._unwinding
+
+    async def _run_pipeline(self) -> None:
+        runner = WorkerRunner(handle_sigint=False)
+        await runner.add_workers(self._worker)
+        await self._worker.queue_frame(LLMRunFrame())
+        await runner.run()
+
+    async def _unwind(self, pipeline: asyncio.Task[None]) -> None:
+        await asyncio.gather(pipeline, return_exceptions=True)
+        await self._leg.close()
 
     async def write(self, text: str) -> None:
         """Take what the caller types instead of saying it."""
@@ -170,6 +196,8 @@ class Conversation:
 
     def say_goodbye(self, handoff: int) -> None:
         """The model's own words count for the first request of its own; otherwise it is asked for the line."""
+        if self._wire.given_back:
+            return  # who comes next sees to it
         first = handoff not in self._goodbyes
         self._goodbyes.add(handoff)
         asked = self._session.call.handoffs[handoff - 1]
@@ -300,6 +328,9 @@ class Conversation:
 
     def give_way(self) -> None:
         """See the protocol. What the caller has not heard of the bot's last sentence was not said."""
+        self._watch.leave()
+        if self._renewing is not None:
+            self._renewing.cancel()
         self._transport.output().clear()
         self._wire.give_back()
 
@@ -335,6 +366,8 @@ class Conversation:
 
     def _keep(self) -> None:
         """Whichever process goes on with the call shall know what was said: this one may vanish at any moment."""
+        if self._left:
+            return
         self._session.keep_conversation(self._context.get_messages(), self._leg_number)
 
 

@@ -104,7 +104,7 @@ from bot.reconciled import RECONCILED
 from bot.rescue import line_lost, rescue_asked
 from bot.routing import BargeIn, Policy, finders, resolve
 from bot.sent_back import SENT_BACK, with_person
-from bot.supervision import SUPERVISION, settle_joins
+from bot.supervision import SENDS_ON, SUPERVISION, settle_joins
 from bot.taping import TAPING, settle_recordings
 from bot.transcribed import TRANSCRIBED
 from bot.transfer import (
@@ -237,7 +237,7 @@ def _stream_ended(call: Call, event: StreamEnded, policy: Policy) -> Step:
 
 
 def _handoff_requested(call: Call, event: HandoffRequested, policy: Policy) -> Step:
-    joined = call.phase is Phase.JOINED and event.by is not By.MODEL  # what a bot asked that is leaving comes too late
+    joined = call.phase is Phase.JOINED and event.by in SENDS_ON
     if call.phase not in (Phase.BOT, Phase.PARTING) and not joined:
         # Asked again while it is being done, or the caller is already with somebody: once is enough.
         return call, ()

@@ -36,7 +36,7 @@ class Lending:
 
     @property
     def over(self) -> bool:
-        """Whether the socket has ended."""
+        """Whether the socket has ended. What came last may still wait for somebody: Twilio's `stop`, before all."""
         return self._reading is None or self._reading.done()
 
     def lend(self) -> "LentWire":
@@ -47,6 +47,8 @@ class Lending:
 
     async def read(self, take: Callable[[str | bytes], None], given_back: asyncio.Event) -> None:
         """Hand the messages to one who has the socket, until it ends or is given back."""
+        if given_back.is_set():
+            return  # before it began: what is kept is for who comes next
         self._take = take
         while self._kept:
             take(self._kept.popleft())
@@ -90,6 +92,15 @@ class LentWire:
     def give_back(self) -> None:
         """Have it no more. To close it does nothing from now on, nor does to send."""
         self._back.set()
+
+    async def until_left(self, work: asyncio.Task[None], seconds: float) -> None:
+        """Wait until work on the socket is done; once the socket is given back, for so many seconds at most."""
+        back = asyncio.create_task(self._back.wait())
+        try:
+            await asyncio.wait([work, back], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([work], timeout=seconds)
+        finally:
+            back.cancel()
 
     async def receive(self, take: Callable[[str | bytes], None]) -> None:
         """See `Wire`. It ends, too, when the socket is given back."""

@@ -139,24 +139,25 @@ class Line:
             begun: Told of each conversation of the bot before it runs.
         """
         leg = session.call.leg
+        talk: Conversation | SupervisorTalk | None = None
         try:
             async with Lending(session.tap.on(wire)) as lending:
-                lent = lending.lend()
-                talk = self._bot(lent, stream_sid, session, observers)
-                begun(talk)
                 while True:
-                    session.attach(talk)
-                    await talk.run()
-                    if lending.over or not lent.given_back:
-                        break
                     lent = lending.lend()
-                    if session.call.phase in (Phase.BOT, Phase.SEEKING):
+                    phase = session.call.phase
+                    with_bot = phase is not Phase.JOINED if talk is None else phase in (Phase.BOT, Phase.SEEKING)
+                    if with_bot and not lending.over:
                         talk = self._bot(lent, stream_sid, session, observers)
                         begun(talk)
-                    else:
+                    else:  # who reads on to the end, too, where nobody has the caller any more
                         talk = SupervisorTalk(lent, stream_sid, session)
-                session.detach(talk)
+                    session.attach(talk)
+                    await talk.run()
+                    if not lent.given_back:
+                        break
         finally:
+            if talk is not None:
+                session.detach(talk)
             session.post(StreamEnded(at=self.switchboard.now(), leg=leg, stopped=False))
 
     def _bot(

@@ -87,6 +87,10 @@ class SupervisorTalk(Conversation):
         """See the protocol. What was said last is heard to its end."""
         self._wire.give_back()
 
+    def listen_again(self, advice: str) -> None:
+        """See the protocol. The caller is to have the bot after all: whom they were to be put through to is gone."""
+        self._wire.give_back()
+
     def close(self) -> None:
         """See the protocol."""
         if self._closing is None:

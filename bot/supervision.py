@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from bot.call import Call, Phase
+from bot.call import By, Call, Phase
 from bot.effects import GiveWay, Step
 from bot.events import Event, ImpossibleEvent
 from bot.joins import Join
@@ -17,6 +17,9 @@ from bot.routing import Policy
 
 _LEAVES_FOR_THEM = (Phase.BOT, Phase.SEEKING, Phase.PARTING)
 """Where the bot lets a supervisor have the caller. One who is being put through is about to have a person."""
+
+SENDS_ON = (By.API, By.CONSOLE, By.TAKE_OVER)
+"""Who can have a caller put through that a supervisor has. All others asked it of the bot, and come too late."""
 
 
 def supervisor_joined(call: Call, event: SupervisorJoined, policy: Policy) -> Step:

@@ -89,6 +89,10 @@ class ModelWatch:
         self._leg = leg or self._leg
         self._lost = False
 
+    def leave(self) -> None:
+        """The bot has left: what becomes of its model is of no interest any more."""
+        self._lost = True
+
     async def run(self) -> None:
         """Look until cancelled."""
         filled = False

@@ -161,3 +161,11 @@ def test_what_they_say_is_recorded_where_people_are(rules: RecordingRules, parts
     assert begun == list(range(1, len(parts) + 1))
     story.happens(ev.HandoffRequested, target="desk")
     assert len(story.call.recordings) == len(parts)
+
+
+@pytest.mark.parametrize("by", [By.MODEL, By.KEY, By.PHRASE, By.ANGER, By.UNCLEAR, By.TOOLS, By.SILENCE, By.WATCH])
+def test_a_search_for_people_that_began_with_the_bot_takes_the_caller_from_nobody(by: By):
+    story = joined()
+    before = story.call
+    assert story.happens(ev.HandoffRequested, target="desk", by=by).effects == ()
+    assert story.call == before
