@@ -15,7 +15,7 @@ _OURS = "audio:"
 
 
 def is_ours(mark: str) -> bool:
-    """Whether this mark is one that `Playout` named."""
+    """Whether this mark is one that a `Playout` named."""
     return mark.startswith(_OURS)
 
 
@@ -32,6 +32,9 @@ class Playout:
 
     clock: Callable[[], float]
     """Seconds, monotonic."""
+
+    stretch: str = ""
+    """In the names of its marks: what comes back late of a talk that had the stream before proves nothing here."""
 
     sent_ms: float = 0.0
     """How much was sent."""
@@ -59,7 +62,7 @@ class Playout:
         """A mark behind what was sent. Returns its name, ours where none is given."""
         if name is None:
             self._serial += 1
-            name = f"{_OURS}{self._serial}"
+            name = f"{_OURS}{self.stretch}{self._serial}"
         self._marked_ms = self.sent_ms
         self._pending[name] = _Pending(self.sent_ms)
         return name

@@ -12,6 +12,7 @@ from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import uuid4
 
 from pipecat.audio.utils import create_stream_resampler
 from pipecat.frames.frames import (
@@ -96,7 +97,7 @@ class TwilioOutput(FrameProcessor):
         self._wire = wire
         self._stream_sid = stream_sid
         self._on_words = on_words
-        self._playout = Playout(asyncio.get_running_loop().time)
+        self._playout = Playout(asyncio.get_running_loop().time, f"{uuid4().hex[:6]}:")
         self._resampler = create_stream_resampler(clear_after_secs=None)
         self._held: deque[_Held] = deque()
         self._utterances: deque[_Utterance] = deque([_Utterance(0.0)])

@@ -81,7 +81,7 @@ async def hears_tone(call: CallerLeg, seconds: float) -> None:
 async def state(stage: Stage, sid: str, wanted: str) -> dict[str, Any]:
     """The call's record, when it is in this state."""
     async with asyncio.timeout(20):
-        while (record := await stage.record(sid))["state"] != wanted:
+        while (record := await stage.record_now(sid))["state"] != wanted:
             await asyncio.sleep(0.05)
     return record
 
@@ -275,6 +275,26 @@ async def test_one_supervisor_at_a_time_and_no_viewer(stage: Stage, tmp_path: Pa
         await call.ended()
         async with http.ws_connect(address) as late:
             assert "not with the bot" in (await late.receive_json())["words"]
+
+
+async def test_who_logs_out_has_left_and_hears_no_more(stage: Stage, tmp_path: Path, http: aiohttp.ClientSession):
+    async with serving(stage, tmp_path, CONSOLE_PASSWORD=PASSWORD) as url:
+        await logged_in(http, url)
+        call = await stage.network.call(CALLER, OUR_NUMBER)
+        await greeted(call)
+        listener = Heard()
+        async with http.ws_connect(f"{url}/console/calls/{call.sid}/listen") as socket:
+            following = asyncio.create_task(listener.follow(socket))
+            async with talking(http, url, call.sid) as anna:
+                anna.speaks = True
+                await hears_tone(call, 0.2)
+                assert await act(http, f"{url}/console", "logout") == 200
+                await anna.hearing
+                await following
+        assert anna.heard.words == listener.words == "Your session is over. Log in again."
+        await call.until("speech stopped", timeout=20)  # the bot says that it is there again
+        await call.hang_up()
+        await call.ended()
 
 
 async def test_another_server_says_which_one_carries_the_call(

@@ -141,8 +141,12 @@ class Access:
         if not self._seal.fits(seal, f"session {text}"):
             return None
         name, role, until, nonce = json.loads(base64.urlsafe_b64decode(text))
-        over = self._clock() >= until or nonce in self._over
-        return None if over else Visitor(name, Role(role), until, nonce)
+        visitor = Visitor(name, Role(role), until, nonce)
+        return visitor if self.lasts(visitor) else None
+
+    def lasts(self, visitor: Visitor) -> bool:
+        """Whether somebody's session goes on."""
+        return self._clock() < visitor.until and visitor.nonce not in self._over
 
     def end(self, nonce: str, until: float) -> None:
         """A session is over: its cookie is worth nothing here any more. May be called on any thread.

@@ -16,7 +16,7 @@ class Summary:
     """What one call adds to the day's figures."""
 
     put_through: bool
-    """A person took the caller."""
+    """A person took the caller, or a supervisor had the bot's place."""
 
     wanted: bool
     """Somebody was to take the caller."""
@@ -39,7 +39,7 @@ class Summary:
         """Of a call as it is now."""
         taken = [each for each in call.attempts if each.accepted_at is not None and each.outcome is not Outcome.LEFT]
         led = [handoff for handoff in call.handoffs if handoff.target is not None and not handoff.withdrawn]
-        wanted = bool(call.attempts or led)
+        wanted = bool(call.attempts or led or call.joins)
         why_not = call.attempts[-1].outcome if call.attempts else "closed" if led and led[-1].closed else call.end
         asked = [handoff.at for handoff in call.handoffs]
         seconds = None
@@ -49,9 +49,9 @@ class Summary:
         reached = {attempt.target for attempt in taken}
         tried = dict.fromkeys(attempt.target for attempt in call.attempts)
         return cls(
-            put_through=bool(taken),
+            put_through=bool(taken or call.joins),
             wanted=wanted,
-            why_not=(why_not or call.end) if wanted and not taken and call.end is not None else None,
+            why_not=(why_not or call.end) if wanted and not (taken or call.joins) and call.end is not None else None,
             in_vain=tuple(a.outcome for a in call.attempts if a.outcome not in (None, Outcome.ANSWERED)),
             seconds_to_person=seconds,
             targets=tuple((target, target in reached) for target in tried),

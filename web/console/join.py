@@ -5,7 +5,7 @@ browser as it does to who listens in. A browser that is gone, or from which noth
 """
 
 import asyncio
-import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from fastapi import APIRouter, WebSocket
@@ -17,15 +17,15 @@ from bot.line import Line
 from bot.person_events import SupervisorJoined, SupervisorLeft
 from bot.session import Session
 from bot.tap import FROM_CALLER, Ear
-from web.console.access import Visitor
+from web.console.access import Access, Visitor
 from web.console.gate import Elsewhere, Gate, Refused
 from web.console.listen import ACKNOWLEDGED, LOGGED_OUT, NOT_WITH_BOT, CallSid, close_with, elsewhere
 
 SILENT_SECONDS = 3.0
 """For how long no sound may come from the browser, which sends silence, too."""
 
-LONGEST_AUDIO = 8000
-"""Bytes of one message: a second. Browsers send 20 ms."""
+LONGEST_AUDIO = 1600
+"""Bytes of one message: 0.2 s. Browsers send 20 ms."""
 
 GONE_ON = "The caller is with you no more: they have been put through, or the call is over."
 
@@ -51,13 +51,13 @@ def joining(line: Line, gate: Gate) -> APIRouter:
             session = await line.switchboard.find(sid)
             words = NOT_WITH_BOT if session is None else await elsewhere(line, sid, session)
             if session is not None and not words:
-                words = await _join(session, visitor, socket)
+                words = await _join(session, visitor, socket, gate.access)
             await close_with(socket, words)
 
     return router
 
 
-async def _join(session: Session, visitor: Visitor, socket: WebSocket) -> str:
+async def _join(session: Session, visitor: Visitor, socket: WebSocket, access: Access) -> str:
     """Let somebody talk with the caller. Returns why they do not any more, or did not at all."""
     at = session.now()
     await session.apply(SupervisorJoined(at=at, who=visitor.name))
@@ -67,21 +67,28 @@ async def _join(session: Session, visitor: Visitor, socket: WebSocket) -> str:
     ear = session.tap.join()
     if not session.talks:  # the stream ended while that was written
         ear.end()
-    hearing = asyncio.create_task(_hear_supervisor(socket, session, number, ear))
+    both = [
+        asyncio.create_task(_hear_supervisor(socket, session, number, ear)),
+        asyncio.create_task(_pass_on_caller(socket, ear, lambda: access.lasts(visitor))),
+    ]
     try:
-        async with asyncio.timeout(visitor.until - time.time()):
-            while (message := await ear.next()) is not None:
-                if message.startswith(FROM_CALLER):
-                    await socket.send_text(message)
-                else:
-                    ear.taken(1)  # their own voice
-    except TimeoutError:
-        return LOGGED_OUT
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)  # a browser that takes nothing is gone, too
     finally:
-        hearing.cancel()
-        session.tap.leave(ear)
         session.post(SupervisorLeft(at=session.now(), join=number))
-    return GONE_ON
+        session.tap.leave(ear)
+        for task in both:
+            task.cancel()
+    await asyncio.gather(*both, return_exceptions=True)
+    return GONE_ON if access.lasts(visitor) else LOGGED_OUT
+
+
+async def _pass_on_caller(socket: WebSocket, ear: Ear, lasts: Callable[[], bool]) -> None:
+    """Let them hear the caller, as long as their session goes on."""
+    while lasts() and (message := await ear.next()) is not None:
+        if message.startswith(FROM_CALLER):
+            await socket.send_text(message)
+        else:
+            ear.taken(1)  # their own voice
 
 
 def _has(call: Call, number: int) -> bool:

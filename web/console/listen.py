@@ -6,7 +6,6 @@ the process that has that socket can do it; another one says which that is.
 
 import asyncio
 import json
-import time
 from contextlib import suppress
 from typing import Annotated
 
@@ -20,7 +19,7 @@ from bot.feed import News
 from bot.line import Line
 from bot.session import Session
 from bot.tap import Ear
-from web.console.access import Visitor
+from web.console.access import Access, Visitor
 from web.console.gate import Elsewhere, Gate, Refused
 
 ACKNOWLEDGED = 25
@@ -55,7 +54,7 @@ def listening(line: Line, gate: Gate) -> APIRouter:
             session = await line.switchboard.find(sid)
             words = await _why_not(line, sid, session)
             if session is not None and not words:
-                words = await _hear(line, session, visitor, socket)
+                words = await _hear(line, session, visitor, socket, gate.access)
             await close_with(socket, words)
 
     return router
@@ -88,7 +87,7 @@ async def elsewhere(line: Line, sid: str, session: Session) -> str:
     return f"This call is carried by {name}. It is heard on a page of that server alone, and this is another one."
 
 
-async def _hear(line: Line, session: Session, visitor: Visitor, socket: WebSocket) -> str:
+async def _hear(line: Line, session: Session, visitor: Visitor, socket: WebSocket, access: Access) -> str:
     """Let somebody hear a call, and keep that they did. Returns why it is over."""
     await _note(line, session, visitor, "ListeningBegan")
     ear = session.tap.join()
@@ -96,16 +95,13 @@ async def _hear(line: Line, session: Session, visitor: Visitor, socket: WebSocke
         ear.end()
     following = asyncio.create_task(_follow(socket, ear))
     try:
-        async with asyncio.timeout(visitor.until - time.time()):
-            while (message := await ear.next()) is not None:
-                await socket.send_text(message)
-    except TimeoutError:
-        return LOGGED_OUT
+        while access.lasts(visitor) and (message := await ear.next()) is not None:
+            await socket.send_text(message)
     finally:
         following.cancel()
         session.tap.leave(ear)
         await _note(line, session, visitor, "ListeningEnded")
-    return OVER
+    return OVER if access.lasts(visitor) else LOGGED_OUT
 
 
 async def _follow(socket: WebSocket, ear: Ear) -> None:

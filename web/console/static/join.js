@@ -73,6 +73,10 @@ document.addEventListener("click", ({ target }) => {
   if (target.matches("#mute-button")) talk?.mute(target);
   if (!target.matches("#join-button")) return;
   if (talk) talk.end("You have left. The bot has the caller again.");
-  else join(target.closest("#join"));
+  else if (target.closest("[data-joinable]")) join(target.closest("#join"));
+  else {
+    const { phase } = target.closest("#acts").dataset;
+    target.closest("#join").querySelector("[role=status]").textContent = `The caller is ${phase}. You can talk to one who is with the bot.`;
+  }
 });
 addEventListener("pagehide", () => talk?.end(""));
