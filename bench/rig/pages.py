@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-from web.console.listen import ACKNOWLEDGED
+from web.console.call_socket import ACKNOWLEDGED
 
 
 class Pages:

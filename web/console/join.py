@@ -6,11 +6,9 @@ browser as it does to who listens in. A browser that is gone, or from which noth
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 from fastapi import APIRouter, WebSocket
 from loguru import logger
-from starlette.websockets import WebSocketDisconnect
 
 from bot.call import Call, Phase
 from bot.line import Line
@@ -18,8 +16,8 @@ from bot.person_events import SupervisorJoined, SupervisorLeft
 from bot.session import Session
 from bot.tap import FROM_CALLER, Ear
 from web.console.access import Access, Visitor
-from web.console.gate import Elsewhere, Gate, Refused
-from web.console.listen import ACKNOWLEDGED, LOGGED_OUT, NOT_WITH_BOT, CallSid, close_with, elsewhere
+from web.console.call_socket import ACKNOWLEDGED, LOGGED_OUT, NOT_WITH_BOT, CallSid, at_call, elsewhere
+from web.console.gate import Gate
 
 SILENT_SECONDS = 3.0
 """For how long no sound may come from the browser, which sends silence, too."""
@@ -41,18 +39,10 @@ def joining(line: Line, gate: Gate) -> APIRouter:
 
     @router.websocket("/console/calls/{sid}/join")
     async def join(socket: WebSocket, sid: CallSid) -> None:
-        try:
-            visitor = gate.at_socket(socket)
-        except (Refused, Elsewhere):
-            await socket.close(1008)  # before `accept`: 403
-            return
-        await socket.accept()
-        with logger.contextualize(call_sid=sid), suppress(WebSocketDisconnect, RuntimeError):
-            session = await line.switchboard.find(sid)
-            words = NOT_WITH_BOT if session is None else await elsewhere(line, sid, session)
-            if session is not None and not words:
-                words = await _join(session, visitor, socket, gate.access)
-            await close_with(socket, words)
+        async def serve(session: Session, visitor: Visitor) -> str:
+            return await elsewhere(line, session) or await _join(session, visitor, socket, gate.access)
+
+        await at_call(socket, sid, line, gate, serve)
 
     return router
 

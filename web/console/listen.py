@@ -5,32 +5,19 @@ the process that has that socket can do it; another one says which that is.
 """
 
 import asyncio
-import json
-from contextlib import suppress
-from typing import Annotated
 
-from fastapi import APIRouter, Path, WebSocket
-from loguru import logger
-from starlette.websockets import WebSocketDisconnect
+from fastapi import APIRouter, WebSocket
 
-from bot.call import STREAM_PHASES
-from bot.desk import NobodyCarries
 from bot.feed import News
 from bot.line import Line
 from bot.session import Session
 from bot.tap import Ear
 from web.console.access import Access, Visitor
-from web.console.gate import Elsewhere, Gate, Refused
-
-ACKNOWLEDGED = 25
-"""The browser says so whenever it has got so many messages: a socket's buffer shall not be what waits for it."""
+from web.console.call_socket import ACKNOWLEDGED, LOGGED_OUT, CallSid, at_call, elsewhere
+from web.console.gate import Gate
 
 NOT_ALLOWED = "Nobody may listen in: the hand-off policy does not say `listen_in: {allowed: true}`."
-NOT_WITH_BOT = "The caller is not with the bot now, so there is nothing to hear."
 OVER = "The caller is not with the bot any more."
-LOGGED_OUT = "Your session is over. Log in again."
-
-CallSid = Annotated[str, Path(pattern="^CA[0-9a-fA-F]{32}$")]
 
 
 def listening(line: Line, gate: Gate) -> APIRouter:
@@ -44,47 +31,14 @@ def listening(line: Line, gate: Gate) -> APIRouter:
 
     @router.websocket("/console/calls/{sid}/listen")
     async def listen(socket: WebSocket, sid: CallSid) -> None:
-        try:
-            visitor = gate.at_socket(socket)
-        except (Refused, Elsewhere):
-            await socket.close(1008)  # before `accept`: 403
-            return
-        await socket.accept()
-        with logger.contextualize(call_sid=sid), suppress(WebSocketDisconnect, RuntimeError):
-            session = await line.switchboard.find(sid)
-            words = await _why_not(line, sid, session)
-            if session is not None and not words:
-                words = await _hear(line, session, visitor, socket, gate.access)
-            await close_with(socket, words)
+        async def serve(session: Session, visitor: Visitor) -> str:
+            if not line.receptions.of(session.call.called).policy.listen_in:
+                return NOT_ALLOWED
+            return await elsewhere(line, session) or await _hear(line, session, visitor, socket, gate.access)
+
+        await at_call(socket, sid, line, gate, serve)
 
     return router
-
-
-async def close_with(socket: WebSocket, words: str) -> None:
-    """Close the socket of a page, and tell it why."""
-    await socket.send_text(json.dumps({"words": words}))
-    await socket.close()
-
-
-async def _why_not(line: Line, sid: str, session: Session | None) -> str:
-    """Why a call cannot be heard here; empty where it can."""
-    if session is None:
-        return NOT_WITH_BOT
-    if not line.receptions.of(session.call.called).policy.listen_in:
-        return NOT_ALLOWED
-    return await elsewhere(line, sid, session)
-
-
-async def elsewhere(line: Line, sid: str, session: Session) -> str:
-    """Why the media stream of a call is not one of this process's, in words; empty where it is."""
-    if session.talks:
-        return ""
-    try:
-        name = await line.desk.whereabouts(sid)
-    except NobodyCarries:
-        asked = session.call.phase in STREAM_PHASES and line.feed.shared
-        return "The server that carries this call did not answer. Try again." if asked else NOT_WITH_BOT
-    return f"This call is carried by {name}. It is heard on a page of that server alone, and this is another one."
 
 
 async def _hear(line: Line, session: Session, visitor: Visitor, socket: WebSocket, access: Access) -> str:
