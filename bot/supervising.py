@@ -52,14 +52,15 @@ class SupervisorTalk(Conversation):
     async def run(self) -> None:
         """Until the stream ends, or somebody else has the caller."""
         call = self._session.call
-        match call.phase:  # what was ordered while the bot was leaving
-            case Phase.LEAVING:
+        match call.phase:
+            case Phase.JOINED:
+                self._session.speaks("person", True)
+            case Phase.LEAVING:  # this, as the next, was ordered while the bot was leaving
                 self.say_goodbye(len(call.handoffs))
             case Phase.PARTING:
                 self.say_farewell(call.farewells, prompted=False)
             case _:
                 pass
-        self._session.speaks("person", True)
         try:
             await self._wire.receive(self._take)
         finally:

@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from postgres import cluster, postgresql, spool, url  # noqa: F401 - fixtures, found once the path is set
+from serving import http, stage  # noqa: F401 - as above
 
 LONG = (
     "test_callback",

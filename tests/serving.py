@@ -1,10 +1,12 @@
-"""The real server, for tests: on a real port of this machine, in this process or in one of its own."""
+"""The real server, for tests, on a real port of this machine; the simulated network and the client that use it."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
+import pytest
 import uvicorn
 
 from bot.line import open_line
@@ -14,6 +16,20 @@ from web.app import create_app
 from web.draining import DrainingServer
 
 ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    """The simulated network, model and people."""
+    async with Stage() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """Somebody at the console: a client that keeps cookies of this machine, too."""
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        yield session
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -143,12 +143,6 @@ async def test_a_leg_that_cannot_be_opened_is_handed_out_all_the_same(mistake: E
 def configured(session: SessionView) -> list[ClientEvent]:
     """The updates that say something; an empty one only asks whether the model lives."""
     return [event for event in session.sent("session.update") if event.payload["session"].keys() != {"type"}]
-
-
-@pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    async with Stage() as opened:
-        yield opened
 
 
 @pytest.mark.parametrize(("name", "sessions"), [("next_number", 1), ("put_through", 2)])

@@ -73,12 +73,6 @@ async def at_console(opened: Browser, url: str, **look: Any) -> AsyncIterator[Pa
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    async with Stage() as opened:
-        yield opened
-
-
-@pytest.fixture
 async def url(stage: Stage, tmp_path: Path) -> AsyncIterator[str]:
     async with serving(stage, tmp_path, CONSOLE_PASSWORD=PASSWORD) as address:
         yield address

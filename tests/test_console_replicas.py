@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 from serving import serving
 
 from sandbox.people import Person
@@ -61,12 +60,6 @@ async def following(http: aiohttp.ClientSession, url: str) -> AsyncIterator[Foll
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
-        yield session
 
 
 async def test_a_page_of_one_server_shows_the_calls_of_another_within_a_second_and_acts_on_them(

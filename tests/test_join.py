@@ -9,9 +9,8 @@ from typing import Any
 
 import aiohttp
 import numpy as np
-import pytest
 from serving import serving
-from test_listen import CALLER, PASSWORD, SUPERVISOR, VIEWERS, Heard, greeted, logged_in
+from test_listen import CALLER, PASSWORD, SUPERVISOR, VIEWERS, Heard, greeted, logged_in, refused
 
 from sandbox.caller import CallerLeg
 from sandbox.codec import Pcm, encode
@@ -84,18 +83,6 @@ async def state(stage: Stage, sid: str, wanted: str) -> dict[str, Any]:
         while (record := await stage.record_now(sid))["state"] != wanted:
             await asyncio.sleep(0.05)
     return record
-
-
-@pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    async with Stage() as opened:
-        yield opened
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
-        yield session
 
 
 @asynccontextmanager
@@ -251,18 +238,11 @@ async def test_one_supervisor_at_a_time_and_no_viewer(stage: Stage, tmp_path: Pa
         await greeted(call)
         address = f"{url}/console/calls/{call.sid}/join"
 
-        async def refused(**headers: str) -> bool:
-            try:
-                async with http.ws_connect(address, headers=headers):
-                    return False
-            except aiohttp.WSServerHandshakeError as error:
-                return error.status == 403
-
-        assert await refused()
+        assert await refused(http, address)
         await logged_in(http, url, VIEWERS)
-        assert await refused()
+        assert await refused(http, address)
         await logged_in(http, url)
-        assert await refused(Origin="https://elsewhere.example")
+        assert await refused(http, address, Origin="https://elsewhere.example")
         async with talking(http, url, call.sid):
             async with asyncio.timeout(20):
                 while True:

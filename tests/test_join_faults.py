@@ -1,7 +1,7 @@
 """Who has the caller when something goes wrong just as a supervisor comes or goes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
@@ -30,18 +30,6 @@ class Line:
 
     async def close(self) -> None:
         self.coming.put_nowait(None)
-
-
-@pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    async with Stage() as opened:
-        yield opened
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
-        yield session
 
 
 async def test_what_came_while_nobody_had_the_socket_is_read_after_its_end():

@@ -4,13 +4,11 @@ import asyncio
 import audioop
 import json
 from base64 import b64decode
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 from serving import serving
 
 from sandbox.caller import CallerLeg
@@ -52,18 +50,6 @@ class Heard:
                 await asyncio.sleep(0.02)
 
 
-@pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    async with Stage() as opened:
-        yield opened
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
-        yield session
-
-
 async def logged_in(http: aiohttp.ClientSession, url: str, password: str = PASSWORD) -> None:
     async with http.post(f"{url}/console/login", data={"name": "Anna", "password": password}) as answer:
         assert answer.status == 200
@@ -76,6 +62,15 @@ def policy(folder: Path, changed: str, into: str) -> str:
     path = folder / "policy.yaml"
     path.write_text(text.replace(changed, into))
     return str(path)
+
+
+async def refused(http: aiohttp.ClientSession, address: str, **headers: str) -> bool:
+    """Whether this socket of a page is not opened to who asks."""
+    try:
+        async with http.ws_connect(address, headers=headers):
+            return False
+    except aiohttp.WSServerHandshakeError as error:
+        return error.status == 403
 
 
 async def greeted(call: CallerLeg) -> None:
@@ -118,19 +113,12 @@ async def test_nobody_listens_who_may_not(stage: Stage, tmp_path: Path, http: ai
     async with serving(stage, tmp_path, CONSOLE_PASSWORD=PASSWORD, CONSOLE_VIEWER_PASSWORD=VIEWERS) as url:
         address = f"{url}/console/calls/CA{'0' * 32}/listen"
 
-        async def refused(**headers: str) -> bool:
-            try:
-                async with http.ws_connect(address, headers=headers):
-                    return False
-            except aiohttp.WSServerHandshakeError as error:
-                return error.status == 403
-
-        assert await refused()
+        assert await refused(http, address)
         await logged_in(http, url, VIEWERS)
-        assert await refused()
+        assert await refused(http, address)
         await logged_in(http, url)
-        assert await refused(Origin="https://elsewhere.example")
-        assert not await refused(Origin=url)
+        assert await refused(http, address, Origin="https://elsewhere.example")
+        assert not await refused(http, address, Origin=url)
 
 
 async def test_where_the_policy_does_not_allow_it_nobody_hears_anything(

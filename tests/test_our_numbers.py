@@ -16,12 +16,6 @@ BINS = "https://handler.twilio.com"
 ANNA = "+12025550143"
 
 
-@pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    async with Stage() as opened:
-        yield opened
-
-
 def configuration(stage: Stage) -> Configuration:
     return load_all(stage.environment, None)
 

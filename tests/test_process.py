@@ -3,11 +3,9 @@
 import asyncio
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
-import pytest
 
 from bot.heartbeat import EXIT_FROZEN
 from sandbox.check import Played, problems
@@ -28,12 +26,6 @@ TOO_LATE = Story.model_validate(
         },
     }
 )
-
-
-@pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    async with Stage() as opened:
-        yield opened
 
 
 async def a_call_with_the_bot(stage: Stage) -> "asyncio.Task[Played]":

@@ -1,23 +1,15 @@
 """Two servers on one record: what becomes of the calls of one of them when it is gone."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 
 from sandbox.process import ServerProcess, server_process
 from sandbox.stage import OUR_NUMBER, Stage
 
 CALLER = "+442079460123"
-
-
-@pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    async with Stage() as opened:
-        yield opened
 
 
 async def record(server: ServerProcess, sid: str) -> dict[str, Any]:

@@ -53,12 +53,6 @@ async def ledger(url: str, spool: Path) -> AsyncIterator[Ledger]:
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    async with Stage() as opened:
-        yield opened
-
-
-@pytest.fixture
 async def retention(ledger: Ledger, stage: Stage) -> AsyncIterator[Retention]:
     recordings = Recordings(stage.network.rest_url, ACCOUNT_SID, AUTH_TOKEN)
     made = Retention(ledger.url, recordings, days=30, clock=Clock())

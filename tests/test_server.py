@@ -28,12 +28,6 @@ SIGN = RequestValidator(AUTH_TOKEN).compute_signature
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    async with Stage() as opened:
-        yield opened
-
-
-@pytest.fixture
 async def url(stage: Stage, tmp_path: Path) -> AsyncIterator[str]:
     async with serving(stage, tmp_path) as address:
         yield address

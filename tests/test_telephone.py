@@ -17,12 +17,6 @@ from sandbox.telephone.server import telephone
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    async with Stage() as opened:
-        yield opened
-
-
-@pytest.fixture
 async def url(stage: Stage, tmp_path: Path) -> AsyncIterator[str]:
     async with serving(stage, tmp_path), telephone(stage) as address:
         yield address

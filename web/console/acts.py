@@ -2,9 +2,9 @@
 
 import json
 import time
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from loguru import logger
 
@@ -18,7 +18,7 @@ from bot.queues import NobodyWaits, NotOnTheList
 from bot.record import encodable
 from bot.telephony import TelephonyError
 from web.console.access import Visitor
-from web.console.gate import Gate, Refused
+from web.console.gate import CallSid, Gate, Refused
 from web.console.words import TOLD
 
 LONGEST_OUTAGE_REASON = 200
@@ -26,7 +26,6 @@ LONGEST_OUTAGE_REASON = 200
 Acting = tuple[Visitor, dict[str, str]]
 """Who acts, and what their form says."""
 
-CallSid = Annotated[str, Path(pattern="^CA[0-9a-fA-F]{32}$")]
 
 NOT_WITH_BOT = "The caller is not with the bot now, so this cannot be done."
 

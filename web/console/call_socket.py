@@ -3,9 +3,8 @@
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Annotated
 
-from fastapi import Path, WebSocket
+from fastapi import WebSocket
 from loguru import logger
 from starlette.websockets import WebSocketDisconnect
 
@@ -21,8 +20,6 @@ ACKNOWLEDGED = 25
 
 NOT_WITH_BOT = "The caller is not with the bot now, so there is nothing to hear."
 LOGGED_OUT = "Your session is over. Log in again."
-
-CallSid = Annotated[str, Path(pattern="^CA[0-9a-fA-F]{32}$")]
 
 
 async def at_call(

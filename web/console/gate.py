@@ -3,9 +3,10 @@
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import parse_qsl, quote
 
-from fastapi import Request, Response
+from fastapi import Path, Request, Response
 from fastapi.exception_handlers import http_exception_handler, request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -16,6 +17,9 @@ from web.api import is_local
 from web.console.access import COOKIE, SESSION_SECONDS, Access, Role, Visitor, comes_from_here
 
 LONGEST_FORM = 16 * 1024
+
+CallSid = Annotated[str, Path(pattern="^CA[0-9a-fA-F]{32}$")]
+"""Twilio's, in the path of what is about one call."""
 
 
 @dataclass

@@ -16,8 +16,8 @@ from bot.person_events import SupervisorJoined, SupervisorLeft
 from bot.session import Session
 from bot.tap import FROM_CALLER, Ear
 from web.console.access import Access, Visitor
-from web.console.call_socket import ACKNOWLEDGED, LOGGED_OUT, NOT_WITH_BOT, CallSid, at_call, elsewhere
-from web.console.gate import Gate
+from web.console.call_socket import ACKNOWLEDGED, LOGGED_OUT, NOT_WITH_BOT, at_call, elsewhere
+from web.console.gate import CallSid, Gate
 
 SILENT_SECONDS = 3.0
 """For how long no sound may come from the browser, which sends silence, too."""

@@ -13,8 +13,8 @@ from bot.line import Line
 from bot.session import Session
 from bot.tap import Ear
 from web.console.access import Access, Visitor
-from web.console.call_socket import ACKNOWLEDGED, LOGGED_OUT, CallSid, at_call, elsewhere
-from web.console.gate import Gate
+from web.console.call_socket import ACKNOWLEDGED, LOGGED_OUT, at_call, elsewhere
+from web.console.gate import CallSid, Gate
 
 NOT_ALLOWED = "Nobody may listen in: the hand-off policy does not say `listen_in: {allowed: true}`."
 OVER = "The caller is not with the bot any more."

@@ -16,11 +16,10 @@ from bot.recordings import Recordings
 from bot.telephony import TelephonyError
 from web.console.access import Visitor
 from web.console.console import Console
-from web.console.gate import Gate, Refused
+from web.console.gate import CallSid, Gate, Refused
 
 CHUNK_BYTES = 64 * 1024
 
-CallSid = Annotated[str, Path(pattern="^CA[0-9a-fA-F]{32}$")]
 Number = Annotated[int, Path(ge=1, le=1000)]
 
 _RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import AsyncIterator, Awaitable
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
@@ -17,7 +17,7 @@ from bot.line import Line
 from web.console.access import COOKIE, TooManyTries, Visitor, comes_from_here
 from web.console.console import Console
 from web.console.export import as_csv, as_json, detail
-from web.console.gate import Gate, Refused, html, remember
+from web.console.gate import CallSid, Gate, Refused, html, remember
 from web.console.words import TOLD, day_of
 
 T = TypeVar("T")
@@ -26,7 +26,6 @@ ON_A_PAGE = 50
 EXPORTED = 2000
 """Calls of one export."""
 
-CallSid = Annotated[str, Path(pattern="^CA[0-9a-fA-F]{32}$")]
 OUTCOMES = list(dict.fromkeys(value.value for value in (*End, *Outcome)))
 
 
