@@ -37,6 +37,9 @@ for (const kind of ["timeupdate", "seeking", "seeked", "pause"]) {
   }, true);
 }
 
+// The lanes are drawn anew when something is learnt of the call, also of one that is over. The cursor stays where it was.
+new MutationObserver(() => heard && place(heard)).observe(document.getElementById("lanes").parentElement, { childList: true });
+
 document.addEventListener("click", (event) => {
   const svg = event.target.closest("#lanes svg");
   if (!svg) return;
