@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from loguru import logger
 
-from pipelines import Leg
+from pipelines.legs import Leg
 
 WAIT_SECONDS = 10.0
 """How long a session waits for its stream. Twilio opens one within a second, or not at all."""

@@ -44,7 +44,7 @@ from bot.start import Start
 from bot.switchboard import Switchboard
 from bot.tokens import StreamTokens
 from bot.wire import Wire, wire_of
-from pipelines import Leg
+from pipelines.legs import Leg
 
 IDLE_SECONDS = 20.0
 """How long nobody may say anything. A mailbox, and a person who has put the telephone down, are asked for a key."""

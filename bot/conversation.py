@@ -34,7 +34,8 @@ from bot.reception import Reception
 from bot.routing import Policy
 from bot.session import Session
 from bot.watch import ModelWatch
-from pipelines import Leg, PipelineConfig
+from pipelines.config import PipelineConfig
+from pipelines.legs import Leg
 from pipelines.slot import Slot
 from pipelines.usage import Usage
 

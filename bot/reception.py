@@ -10,7 +10,9 @@ from bot.consulting_tools import CONSULTING_TOOLS
 from bot.routing import Policy, Target
 from bot.settings import Answering, Configuration
 from bot.tools import call_tools, change_tool
-from pipelines import Credentials, Leg, PipelineConfig, build_leg
+from pipelines.build import Credentials, build_leg
+from pipelines.config import PipelineConfig
+from pipelines.legs import Leg
 from pipelines.toolbox import business_tools
 
 
@@ -65,6 +67,11 @@ class Receptions:
         self._by_number: Mapping[str, Reception] = {
             number: reception(answering) for number, answering in configuration.numbers.items()
         }
+
+    @property
+    def policies(self) -> Mapping[str, Policy]:
+        """The rules of every number that has a reception of its own."""
+        return {number: reception.policy for number, reception in self._by_number.items()}
 
     @property
     def targets(self) -> Mapping[str, Target]:

@@ -9,7 +9,7 @@ from pipecat.utils.errors import ErrorCategory, classify_http_exception
 
 from bot.events import LimitReached, ModelLost
 from bot.session import Session
-from pipelines import Leg
+from pipelines.legs import Leg
 
 LOOK_SECONDS = 0.5
 """How often the model is looked at."""

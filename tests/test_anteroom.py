@@ -14,7 +14,7 @@ from twilio.request_validator import RequestValidator
 
 from bot import anteroom
 from bot.anteroom import Anteroom
-from pipelines import Leg
+from pipelines.legs import Leg
 from sandbox.stage import AUTH_TOKEN, OUR_NUMBER, PUBLIC_URL, Stage
 from sandbox.story import load
 from sandbox.view import ClientEvent, SessionView

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from calls import CALLER, POLICY, SID, US
+from looking import Looker
 
 from bot.archive import Archive
 from bot.call import Call, Phase
@@ -16,8 +17,7 @@ from bot.ledger import Ledger
 from bot.loop_thread import LoopThread
 from bot.reporter import LOOKING_SECONDS, Reporter
 from web.console.access import Role
-from web.console.call_page import CallPage
-from web.console.pages import Watcher
+from web.console.live.call_page import CallPage
 from web.console.render import Renderer
 
 CALL = Call(SID, CALLER, US, 1_700_000_000.0, Phase.BOT)
@@ -47,7 +47,7 @@ class Looking:
         self.asked = 0
         render = Renderer(lambda called: POLICY).piece
         self.page = CallPage(SID, archive, render, known=lambda sid: CALL, look=self._look, clock=Clock())
-        self.watcher = Watcher(Role.SUPERVISOR)
+        self.watcher = Looker(Role.SUPERVISOR)
 
     def _look(self) -> None:
         self.asked += 1
@@ -58,7 +58,7 @@ class Looking:
     async def patch(self) -> dict[str, Any]:
         """What the browser is sent next that is not only the lanes, which grow."""
         while True:
-            told = json.loads(await self.watcher.next() or "{}")
+            told = json.loads(await self.watcher.next())
             told.get("changed", {}).pop("lanes", None)
             if any(told.values()):
                 return told

@@ -10,16 +10,18 @@ from typing import Any
 
 import pytest
 from calls import CALLER, POLICY, SID, US, call_in
+from looking import Looker
 
 from bot.archive import CONSOLE, Archive, Search
 from bot.call import Attempt, Call, End, Outcome, Phase
 from bot.feed import News
 from bot.ledger import Entry, Ledger
 from web.console.access import Role
-from web.console.board import FORGOTTEN_SECONDS, SILENT_SECONDS, Board
-from web.console.pages import Watcher
+from web.console.follower import Follower
+from web.console.live.board import Board
+from web.console.live.processes import FORGOTTEN_SECONDS, SILENT_SECONDS, Processes
+from web.console.live.speakers import Speakers
 from web.console.render import Renderer
-from web.console.speakers import Speakers
 from web.console.words import midnight
 
 OTHER = "CA" + "b2" * 16
@@ -53,14 +55,15 @@ async def archive(ledger: Ledger) -> AsyncIterator[Archive]:
 
 
 class Told(Board):
-    """A board that is told the news as the console tells it: whoever knows who speaks first."""
+    """A board that is told the news as the console tells it: first whoever knows who speaks and how all are."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
-        self.told = Speakers()
-        super().__init__(*args, speakers=self.told, **more)
+        self.speakers, self.processes = Speakers(), Processes(more["clock"])
+        super().__init__(*args, speakers=self.speakers, processes=self.processes, **more)
 
     def heard(self, news: News) -> None:
-        self.told.heard(news)
+        self.speakers.heard(news)
+        self.processes.heard(news)
         super().heard(news)
 
 
@@ -82,15 +85,12 @@ def beat(origin: str, **changes: object) -> News:
     return News("beat", data={**told, "spooled": 0, "calls": 1, "draining": False, **changes}, origin=origin)
 
 
-async def patch(watcher: Watcher) -> dict[str, Any]:
-    async with asyncio.timeout(10):
-        text = await watcher.next()
-    assert text is not None
-    return json.loads(text)
+async def patch(watcher: Looker) -> dict[str, Any]:
+    return json.loads(await watcher.next())
 
 
 async def test_a_call_appears_moves_on_and_leaves(archive: Archive, clock: Clock):
-    shown, watcher = board(archive, clock), Watcher(Role.SUPERVISOR)
+    shown, watcher = board(archive, clock), Looker(Role.SUPERVISOR)
     await shown.open(watcher)
     assert "inside" in await patch(watcher)
     row = f"call-{SID}"
@@ -109,13 +109,13 @@ async def test_a_call_appears_moves_on_and_leaves(archive: Archive, clock: Clock
 
 
 async def test_a_browser_that_comes_back_is_told_that_no_call_is_left(archive: Archive, clock: Clock):
-    shown, watcher = board(archive, clock), Watcher(Role.SUPERVISOR)
+    shown, watcher = board(archive, clock), Looker(Role.SUPERVISOR)
     await shown.open(watcher)
     assert (await patch(watcher))["inside"] == {"calls": []}
 
 
 async def test_a_fact_that_comes_late_makes_no_call_a_newer_one(archive: Archive, clock: Clock):
-    shown, watcher = board(archive, clock), Watcher(Role.SUPERVISOR)
+    shown, watcher = board(archive, clock), Looker(Role.SUPERVISOR)
     await shown.open(watcher)
     ended = {"phase": Phase.ENDED, "end": End.PUT_THROUGH}
     first = call(clock, **ended, ended_at=clock.now - 9)
@@ -126,7 +126,7 @@ async def test_a_fact_that_comes_late_makes_no_call_a_newer_one(archive: Archive
 
 
 async def test_what_another_process_does_is_read_from_the_record(ledger: Ledger, archive: Archive, clock: Clock):
-    shown, watcher = board(archive, clock), Watcher(Role.VIEWER)
+    shown, watcher = board(archive, clock), Looker(Role.VIEWER)
     await shown.open(watcher)
     await patch(watcher)
     theirs = call(clock, phase=Phase.BOT)
@@ -138,7 +138,7 @@ async def test_what_another_process_does_is_read_from_the_record(ledger: Ledger,
 
 
 async def test_what_happens_while_the_record_is_being_read_is_not_lost(archive: Archive, clock: Clock):
-    shown, watcher = board(archive, clock), Watcher(Role.SUPERVISOR)
+    shown, watcher = board(archive, clock), Looker(Role.SUPERVISOR)
     opening = asyncio.create_task(shown.open(watcher))
     await asyncio.sleep(0)
     shown.heard(stepped(call(clock, phase=Phase.BOT), clock.now))
@@ -160,7 +160,7 @@ async def test_a_record_that_goes_away_and_comes_back_is_told_as_such_though_no_
 ):
     database = tmp_path / "calls.db"
     archive = Archive(f"sqlite+aiosqlite:///{database}")
-    shown, watcher = board(archive, clock), Watcher(Role.SUPERVISOR)
+    shown, watcher = board(archive, clock), Looker(Role.SUPERVISOR)
     await shown.open(watcher)
     assert "does not answer; calls go on" in (await patch(watcher))["changed"]["health"]
     ledger = await Ledger.open(f"sqlite+aiosqlite:///{database}")
@@ -184,14 +184,14 @@ async def test_a_record_that_goes_away_and_comes_back_is_told_as_such_though_no_
 async def test_two_who_come_at_once_see_the_whole_board(ledger: Ledger, archive: Archive, clock: Clock):
     live = call(clock, phase=Phase.BOT)
     await ledger.add(live, Entry(live.started_at, "CallAnswered", {}, "bot", True))
-    shown, watchers = board(archive, clock), [Watcher(role) for role in Role]
+    shown, watchers = board(archive, clock), [Looker(role) for role in Role]
     await asyncio.gather(*(shown.open(watcher) for watcher in watchers))
     for watcher in watchers:
         assert f"call-{SID}" in (await patch(watcher))["html"]
 
 
 async def test_who_turned_the_outage_switch_is_on_an_open_board_at_once(ledger: Ledger, archive: Archive, clock: Clock):
-    shown, watcher = board(archive, clock), Watcher(Role.SUPERVISOR)
+    shown, watcher = board(archive, clock), Looker(Role.SUPERVISOR)
     await shown.open(watcher)
     await patch(watcher)
     facts = {"on": True, "reason": "it rambles", "who": "Anna"}
@@ -237,17 +237,17 @@ async def test_a_target_whose_people_are_away_says_when_they_are_back(archive: A
     assert "at all hours" in (await shown.look(Role.VIEWER))["targets"].html
     targets = {"desk": replace(POLICY.targets["desk"], hours=Weekdays())}
     render = Renderer(lambda called: POLICY).piece
-    away = Board(archive, targets, render, failsafe="desk", known=list, clock=clock)
+    away = Told(archive, targets, render, failsafe="desk", known=list, clock=clock)
     assert "closed, opens Monday at 09:00" in (await away.look(Role.VIEWER))["targets"].html
 
 
 async def test_a_browser_that_is_too_far_behind_begins_anew():
-    watcher = Watcher(Role.VIEWER)
+    follower = Follower()
     for n in range(150):
-        watcher.send(f"{n}")
+        follower.send(f"{n}")
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert await watcher.next() is None
+    assert await follower.next() is None
 
 
 async def test_calls_are_found_by_time_number_outcome_and_target(ledger: Ledger, archive: Archive, clock: Clock):

@@ -11,11 +11,11 @@ from bot.call import Attempt, By, Call, End, Handoff, Outcome, Phase
 from bot.falls import Fall, Rung
 from bot.record import Entry, Line, Record, Stored
 from web.console.access import Role
-from web.console.board import Card
 from web.console.export import as_csv, detail
 from web.console.figures import Summary, day, percentile
-from web.console.lanes import draw
-from web.console.pages import Piece, patch, whole
+from web.console.live.board import Card
+from web.console.live.lanes import draw
+from web.console.live.page import Piece, patch, whole
 from web.console.render import Renderer
 from web.console.words import duration, mask, mask_number, words
 

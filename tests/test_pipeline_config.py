@@ -8,7 +8,7 @@ from openai.types.realtime.realtime_audio_config_output import RealtimeAudioConf
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.services.ai_service import AIService
 
-from pipelines import Credentials, build_leg
+from pipelines.build import Credentials, build_leg
 from pipelines.config import FOLDER
 from pipelines.load import load
 from pipelines.problems import ConfigurationError, Problem

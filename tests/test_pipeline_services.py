@@ -10,7 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 
-from pipelines import Credentials, build_leg
+from pipelines.build import Credentials, build_leg
 from pipelines.catalogue import find, names
 from pipelines.config import FOLDER
 from pipelines.frame_config import CascadeConfig

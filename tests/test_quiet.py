@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bot.ledger import Entry, Ledger
 from web.console.access import Role
-from web.console.pages import APART_SECONDS, Page, Piece, Pieces, Watcher
+from web.console.live.page import APART_SECONDS, Page, Piece, Pieces, Watcher
 
 SID = "CA" + "a1" * 16
 BROWSERS = 10
@@ -46,10 +46,10 @@ class Count(Page):
 
 class Browser(Watcher):
     def __init__(self) -> None:
-        super().__init__(Role.VIEWER)
+        super().__init__(Role.VIEWER, self._take)
         self.sent: list[tuple[float, str]] = []
 
-    def send(self, text: str) -> None:
+    def _take(self, text: str) -> None:
         self.sent.append((asyncio.get_running_loop().time(), json.loads(text)["changed"]["number"]))
 
 

@@ -1,7 +1,7 @@
 """Who is speaking in which call, as the console follows it before anybody looks."""
 
 from bot.feed import News
-from web.console.speakers import MOST_CALLS, Speakers
+from web.console.live.speakers import MOST_CALLS, Speakers
 
 
 def speaks(who: str, on: bool, sid: str = "CA1") -> News:

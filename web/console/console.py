@@ -1,4 +1,7 @@
-"""The console as the server's loop sees it: ask for a page, follow one. All work is done on the console's thread."""
+"""The console as the server's loop sees it: ask for a page, follow one, look into the record.
+
+Live pages are made in a process of their own (`web.console.live`), all others on the thread beside the calls.
+"""
 
 import time
 from collections.abc import AsyncIterator
@@ -11,14 +14,16 @@ from bot.line import Line
 from bot.loop_thread import LoopThread
 from bot.record import Record
 from web.console.access import Visitor
-from web.console.board import Board
-from web.console.call_page import CallPage
-from web.console.pages import Page, Pieces, Watcher, ends_for
+from web.console.follower import Follower
+from web.console.gate import Refused
+from web.console.live.messages import BOARD, Begin
+from web.console.live.processes import Processes
+from web.console.live.speakers import Speakers
+from web.console.live_pages import LivePages, PagesGone
 from web.console.render import Renderer
-from web.console.speakers import Speakers
 
-FORGET_PAGES = 200
-"""Pages of calls that nobody looks at are forgotten beyond this number."""
+TRIES = 2
+"""So often a page is asked for whose process has just ended."""
 
 
 class Console:
@@ -30,19 +35,9 @@ class Console:
         self._archive: Archive = line.archive
         self._aside: LoopThread = line.aside
         self._feed: Feed = line.feed
-        self._speakers = Speakers()
         receptions = line.receptions
         self._renderer = Renderer(lambda called: receptions.of(called).policy, line.prices)
-        self._known: dict[str, Call] = {}
-        self._board = Board(
-            self._archive,
-            receptions.targets,
-            self._renderer.piece,
-            failsafe=receptions.default.policy.failsafe,
-            known=self._known_calls,
-            speakers=self._speakers,
-        )
-        self._calls: dict[str, CallPage] = {}
+        self._live = LivePages(line.aside, self._begin, looks=lambda sid: self._feed.publish(News("looks", sid)))
         self._closed = False
         self._end = self._feed.subscribe(self._heard)
 
@@ -50,9 +45,7 @@ class Console:
         """Send everybody away: the process ends."""
         self._closed = True
         self._end()
-        self._aside.call_soon(self._board.end)
-        for page in list(self._calls.values()):
-            self._aside.call_soon(page.end)
+        self._aside.call_soon(self._live.close)
 
     # --- pages ---------------------------------------------------------------------------------------
 
@@ -65,27 +58,23 @@ class Console:
         return await self._aside.run(make())
 
     async def board_page(self, visitor: Visitor, **what: Any) -> str:
-        """The live board."""
-        return await self._page(self._board, "board", visitor, live="/console/live", here="live", **what)
+        """The live board. Raises `Refused`."""
+        page = await self._look(BOARD, visitor, live="/console/live", here="live", **what)
+        return page or ""
 
     async def call_page(self, sid: str, visitor: Visitor, **what: Any) -> str | None:
-        """One call's page; None for a call that nobody knows."""
-        page = self._call(sid)
-        pieces = await self._snapshot(page, visitor)
-        if (call := page.call) is None:
-            return None
-        live = f"/console/calls/{call.sid}/live"  # recordings become ready, and are deleted, when it is over
-        what |= {"pieces": pieces, "inside": ends_for(pieces)}
-        return await self.page("call", visitor=visitor, call=call, live=live, **what)
+        """One call's page; None for a call that nobody knows. Raises `Refused`."""
+        live = f"/console/calls/{sid}/live"  # recordings become ready, and are deleted, when it is over
+        return await self._look(sid, visitor, live=live, **what)
 
     async def follow_board(self, visitor: Visitor) -> AsyncIterator[str]:
         """What changes on the live board."""
-        async for text in self._follow(self._board, visitor):
+        async for text in self._follow(BOARD, visitor):
             yield text
 
     async def follow_call(self, sid: str, visitor: Visitor) -> AsyncIterator[str]:
         """What changes on one call's page."""
-        async for text in self._follow(self._call(sid), visitor):
+        async for text in self._follow(sid, visitor):
             yield text
 
     # --- the record ----------------------------------------------------------------------------------
@@ -105,59 +94,45 @@ class Console:
 
     # --- inside --------------------------------------------------------------------------------------
 
-    async def _page(self, page: Page, name: str, visitor: Visitor, **what: Any) -> str:
-        pieces = await self._snapshot(page, visitor)
-        return await self.page(name, pieces=pieces, inside=ends_for(pieces), visitor=visitor, **what)
+    async def _look(self, sid: str, visitor: Visitor, **what: Any) -> str | None:
+        for _ in range(TRIES):
+            looking = self._live.look(sid, visitor.role, {"visitor": visitor, **what}, self._known())
+            try:
+                return await self._aside.run(looking)
+            except PagesGone:
+                continue  # the next one finds another process
+        raise Refused(503, "Not now", "The page cannot be made now. Calls go on.")
 
-    async def _snapshot(self, page: Page, visitor: Visitor) -> Pieces:
-        self._note_what_is_known()
-
-        async def look() -> Pieces:
-            return await page.look(visitor.role)
-
-        return await self._aside.run(look())
-
-    async def _follow(self, page: Page, visitor: Visitor) -> AsyncIterator[str]:
-        watcher = Watcher(visitor.role, visitor.nonce)
-        self._note_what_is_known()
-        await self._aside.run(page.open(watcher))
+    async def _follow(self, sid: str, visitor: Visitor) -> AsyncIterator[str]:
+        follower = Follower(visitor.nonce)
+        self._aside.call_soon(self._live.open, follower, sid, visitor.role, self._known())
         try:
-            while not self._closed and (text := await watcher.next()) is not None and time.time() < visitor.until:
+            while not self._closed and (text := await follower.next()) is not None and time.time() < visitor.until:
                 yield text
         finally:
-            self._aside.call_soon(page.close, watcher)
+            self._aside.call_soon(self._live.leave, follower)
 
-    def _call(self, sid: str) -> CallPage:
-        page = self._calls.get(sid)
-        if page is None:
-            if len(self._calls) >= FORGET_PAGES:
-                self._calls = {known: each for known, each in self._calls.items() if each.watched}
-            page = CallPage(
-                sid,
-                self._archive,
-                self._renderer.piece,
-                known=lambda sid: self._known.get(sid),
-                look=lambda: self._feed.publish(News("looks", sid)),
-                speakers=self._speakers,
-            )
-            self._calls = {**self._calls, sid: page}
-        return page
+    def _known(self) -> list[Call]:
+        """This process's calls, for the other thread: it must not look into the sessions itself."""
+        return [*self._line.switchboard.calls()]
 
-    def _note_what_is_known(self) -> None:
-        """Hand this process's calls to the other thread, whole: it must not look into the sessions itself."""
-        self._known = {call.sid: call for call in self._line.switchboard.calls()}
-
-    def _known_calls(self) -> list[Call]:
-        return [*self._known.values()]
+    def _begin(self, speakers: Speakers, processes: Processes) -> Begin:
+        settings, receptions = self._line.settings, self._line.receptions
+        return Begin(
+            database_url=settings.database_url,
+            policy=receptions.default.policy,
+            policies=receptions.policies,
+            targets=receptions.targets,
+            prices=self._line.prices,
+            speakers=speakers,
+            processes=processes,
+            log_level=settings.log_level,
+            log_format=settings.log_format,
+        )
 
     def _heard(self, news: News) -> None:
-        """A piece of news, on the console's thread."""
+        """A piece of news, on the thread beside the calls."""
         if news.kind == "logged_out":
-            for each in (self._board, *self._calls.values()):
-                each.end(news.data["nonce"])
-            return
-        self._speakers.heard(news)
-        self._board.heard(news)
-        for sid in self._calls if news.kind == "missed" else (news.sid,):
-            if (page := self._calls.get(sid)) is not None:
-                page.heard(news)
+            self._live.log_out(news.data["nonce"])
+        else:
+            self._live.heard(news)

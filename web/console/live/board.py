@@ -5,7 +5,6 @@ import time
 from bisect import insort
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from bot.admission import OUTAGE
 from bot.archive import Archive, Measured
@@ -16,18 +15,13 @@ from bot.record import Entry, Switch
 from bot.routing import Target
 from web.console.access import Role
 from web.console.figures import Day, Summary, day, percentile
-from web.console.pages import Page, Piece, Pieces
-from web.console.speakers import Speakers
+from web.console.live.page import Page, Piece, Pieces
+from web.console.live.processes import Processes
+from web.console.live.speakers import Speakers
 from web.console.words import midnight
-
-SILENT_SECONDS = 16.0
-"""A process of which nothing was heard for so long is gone: it should have said three times how it is."""
 
 ACTS = 5
 """So many turnings of the outage switch are shown."""
-
-FORGOTTEN_SECONDS = 900.0
-"""So long a process that is gone is shown as that."""
 
 RECENT = 8
 """So many calls that have ended are shown."""
@@ -69,7 +63,7 @@ class Health:
 
 
 class Board(Page):
-    """See the module. Lives on the console's thread."""
+    """See the module."""
 
     lists = ("calls",)
 
@@ -82,6 +76,7 @@ class Board(Page):
         failsafe: str,
         known: Callable[[], list[Call]],
         speakers: Speakers | None = None,
+        processes: Processes | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Nothing is read before somebody looks.
@@ -93,6 +88,7 @@ class Board(Page):
             failsafe: The target that takes over when nothing else does.
             known: The calls that this process knows, for when the record is away.
             speakers: Knows who is speaking; it is told the news before this is.
+            processes: Knows how the processes are; the same.
             clock: Unix seconds.
         """
         super().__init__()
@@ -128,7 +124,7 @@ class Board(Page):
 
         self._record_answers = True
         self._asking: asyncio.Task[None] | None = None
-        self._processes: dict[str, dict[str, Any]] = {}
+        self._processes = processes or Processes(clock)
         self._rows: dict[tuple[str, Role], tuple[Card, str]] = {}
 
     # --- what happens ------------------------------------------------------------------------------
@@ -137,7 +133,7 @@ class Board(Page):
         """A piece of news."""
         match news.kind:
             case "beat":
-                self._beat(news)
+                self._beat()
             case _ if not self.watched:
                 return
             case "call" if news.call is not None:
@@ -159,13 +155,7 @@ class Board(Page):
                 return
         self.changed()
 
-    def _beat(self, news: News) -> None:
-        if news.data["gone"]:
-            self._processes.pop(news.origin, None)
-        else:
-            self._processes[news.origin] = {**news.data, "heard": self._clock()}
-        since = self._clock() - FORGOTTEN_SECONDS
-        self._processes = {origin: each for origin, each in self._processes.items() if each["heard"] > since}
+    def _beat(self) -> None:
         if self.watched and self._asking is None:
             self._asking = asyncio.get_running_loop().create_task(self._ask())
 
@@ -293,8 +283,8 @@ class Board(Page):
         }
 
     def _health(self, figures: Day) -> list[Health]:
-        now = self._clock()
-        alive = [each for each in self._processes.values() if now - each["heard"] < SILENT_SECONDS]
+        processes = [(each.data, self._processes.speaks(each)) for each in self._processes.all()]
+        alive = [each for each, speaks in processes if speaks]
         model = sum(each["model_faults"] for each in alive)
         twilio = sum(each["twilio_faults"] for each in alive)
         waiting = sum(each["spooled"] for each in alive)
@@ -306,8 +296,8 @@ class Board(Page):
             things.append(Health("Database", "gone", "does not answer; calls go on"))
         else:
             things.append(_trouble("Database", waiting, "writings wait for it", "has everything"))
-        for each in sorted(self._processes.values(), key=lambda told: told["name"]):
-            if now - each["heard"] >= SILENT_SECONDS:
+        for each, speaks in processes:
+            if not speaks:
                 things.append(Health(each["name"], "gone", "nothing has been heard of it"))
             elif each["draining"]:
                 things.append(Health(each["name"], "troubled", f"is ending; {each['calls']} calls are still on"))

@@ -11,7 +11,7 @@ MOST_CALLS = 2000
 
 
 class Speakers:
-    """See the module. Lives on the console's thread."""
+    """See the module."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         """Args: clock: Unix seconds."""

@@ -5,9 +5,7 @@ One page of a kind serves everybody who looks at it: it is made once for each ro
 
 import asyncio
 import json
-from collections import deque
-from collections.abc import Awaitable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,9 +19,6 @@ GATHER_SECONDS = 0.25
 
 APART_SECONDS = 0.005
 """So long after one browser the next one gets its patch: a call's audio need not wait for all of them at once."""
-
-WAITING = 100
-"""So many patches may wait for a browser; one that is further behind begins anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,50 +66,19 @@ def whole(pieces: Pieces, lists: Iterable[str]) -> str:
     return json.dumps({"changed": alone, "inside": inside, "html": html}, ensure_ascii=False)
 
 
+@dataclass(eq=False)
 class Watcher:
-    """One browser that looks at a page. It waits on the loop that serves it; what it is sent is made on another one."""
+    """One browser that looks at a page."""
 
-    def __init__(self, role: Role, nonce: str = "") -> None:
-        """Args: role: whose page it is; nonce: their session's own."""
-        self.role = role
-        self.nonce = nonce
-        self._loop = asyncio.get_running_loop()
-        self._patches: deque[str] = deque()
-        self._news = asyncio.Event()
-        self._over = False
+    role: Role
+    """Whose page it is."""
 
-    def send(self, text: str) -> None:
-        """Send it, from any thread."""
-        with suppress(RuntimeError):  # the server is gone
-            self._loop.call_soon_threadsafe(self._take, text)
-
-    def end(self) -> None:
-        """Nothing more comes, from any thread."""
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._finish)
-
-    async def next(self) -> str | None:
-        """The next patch; None at the end."""
-        while not self._patches and not self._over:
-            self._news.clear()
-            await self._news.wait()
-        return self._patches.popleft() if self._patches else None
-
-    def _take(self, text: str) -> None:
-        if len(self._patches) >= WAITING:
-            self._patches.clear()
-            self._finish()  # its browser comes back and is sent the whole page
-        elif not self._over:
-            self._patches.append(text)
-            self._news.set()
-
-    def _finish(self) -> None:
-        self._over = True
-        self._news.set()
+    send: Callable[[str], None]
+    """Takes each patch."""
 
 
 class Page:
-    """One page and everybody who looks at it. Lives on the console's thread."""
+    """One page and everybody who looks at it."""
 
     lists: ClassVar[tuple[str, ...]]
     """The ids of the elements in which pieces appear and vanish."""
@@ -171,12 +135,6 @@ class Page:
     def close(self, watcher: Watcher) -> None:
         """They look no more."""
         self._watchers.get(watcher.role, set()).discard(watcher)
-
-    def end(self, nonce: str | None = None) -> None:
-        """Everybody is sent away, since the process ends; or whoever looks in one session, since that is over."""
-        for watcher in [each for watchers in self._watchers.values() for each in watchers]:
-            if nonce is None or watcher.nonce == nonce:
-                watcher.end()
 
     def changed(self) -> None:
         """Something on the page is another one now: everybody gets it, together with what else changes soon."""

@@ -9,17 +9,17 @@ from bot.call import BOT_PHASES, Call, Phase
 from bot.feed import News
 from bot.record import Line, Record, Stored
 from web.console.access import Role
-from web.console.board import Render
-from web.console.lanes import draw
-from web.console.pages import Page, Piece, Pieces, Watcher
-from web.console.speakers import Speakers
+from web.console.live.board import Render
+from web.console.live.lanes import draw
+from web.console.live.page import Page, Piece, Pieces, Watcher
+from web.console.live.speakers import Speakers
 
 TICK_SECONDS = 1.0
 """How often the lanes of a call that goes on grow."""
 
 
 class CallPage(Page):
-    """One call's page. Lives on the console's thread."""
+    """One call's page."""
 
     lists = ("recordings", "transcript", "journal")
 

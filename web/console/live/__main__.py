@@ -1,0 +1,46 @@
+"""`python -m web.console.live N`: make live pages for the server at the other end of socket N, until it is gone."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+
+from bot.logs import set_up_logs
+from web.console.live.maker import Maker
+from web.console.live.messages import Alive, Begin, read, write
+
+NICE = 10
+"""So much further behind the calls it stands in line for a processor (see nice(1))."""
+
+ALIVE_SECONDS = 5.0
+"""How often the server hears that this process does not stand still."""
+
+
+async def make_pages(descriptor: int) -> None:
+    """Until the server is gone. Args: descriptor: of the socket."""
+    reader, writer = await asyncio.open_unix_connection(sock=socket.socket(fileno=descriptor))
+    begin = await read(reader)
+    if not isinstance(begin, Begin):
+        return
+    set_up_logs(begin.log_level, begin.log_format)
+    maker = Maker(begin, lambda message: write(writer, message))
+    alive = asyncio.create_task(_tell(writer))
+    while (message := await read(reader)) is not None:
+        maker.take(message)
+    alive.cancel()
+    writer.close()
+    await maker.close()
+
+
+async def _tell(writer: asyncio.StreamWriter) -> None:
+    while True:
+        write(writer, Alive())
+        await asyncio.sleep(ALIVE_SECONDS)
+
+
+if __name__ == "__main__":
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.SIG_IGN)  # the server is told to end, and while it ends pages are still looked at
+    os.nice(NICE)
+    asyncio.run(make_pages(int(sys.argv[1])))

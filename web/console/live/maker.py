@@ -1,0 +1,145 @@
+"""All live pages: who looks at which, what is new on them."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from loguru import logger
+
+from bot.archive import Archive
+from bot.call import Call, Phase
+from bot.feed import News
+from web.console.live.board import Board
+from web.console.live.call_page import CallPage
+from web.console.live.messages import BOARD, Begin, Close, Failed, Known, Look, Looked, Looks, Open, Patch, Told
+from web.console.live.page import Page, Watcher, ends_for
+from web.console.render import Renderer
+
+FORGET_PAGES = 200
+"""Pages of calls that nobody looks at are forgotten beyond this number."""
+
+
+class Maker:
+    """See the module. What it answers goes through `send`."""
+
+    def __init__(self, begin: Begin, send: Callable[[object], None]) -> None:
+        """Nothing is read before somebody looks.
+
+        Args:
+            begin: What does not change, and what has been heard so far.
+            send: Takes what the server is told.
+        """
+        self._send = send
+        self._archive = Archive(begin.database_url)
+        self._renderer = Renderer(lambda called: begin.policies.get(called, begin.policy), begin.prices)
+        self._speakers, self._processes = begin.speakers, begin.processes
+        self._known: dict[str, Call] = {}
+        """The calls that the server carries."""
+
+        self._board = Board(
+            self._archive,
+            begin.targets,
+            self._renderer.piece,
+            failsafe=begin.policy.failsafe,
+            known=lambda: [*self._known.values()],
+            speakers=self._speakers,
+            processes=self._processes,
+        )
+        self._calls: dict[str, CallPage] = {}
+        self._opened: dict[int, asyncio.Task[tuple[Page, Watcher]]] = {}
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._archive.close()
+
+    def take(self, message: object) -> None:
+        """A message of the server's."""
+        match message:
+            case Told():
+                for news in message.news:
+                    self._heard(news)
+            case Known():
+                self._known.update({call.sid: call for call in message.calls})
+            case Look():
+                self._run(self._look(message))
+            case Open():
+                self._opened[message.number] = self._run(self._open(message))
+            case Close():
+                if (opening := self._opened.pop(message.number, None)) is not None:
+                    self._run(self._leave(opening))
+            case _:
+                logger.error("the server says what nobody understands: {!r:.200}", message)
+
+    # --- who looks -----------------------------------------------------------------------------------
+
+    async def _look(self, look: Look) -> None:
+        try:
+            self._send(Looked(look.number, await self._html(look)))
+        except Exception:  # one page's mistake is not the others'
+            logger.exception("a page cannot be made")
+            self._send(Failed(look.number))
+
+    async def _html(self, look: Look) -> str | None:
+        page, template, what = self._page(look.sid), "board", dict(look.what)
+        pieces = await page.look(look.role)
+        if isinstance(page, CallPage):
+            if page.call is None:
+                return None
+            template, what["call"] = "call", page.call
+        return self._renderer.page(template, pieces=pieces, inside=ends_for(pieces), **what)
+
+    async def _open(self, opening: Open) -> tuple[Page, Watcher]:
+        page = self._page(opening.sid)
+        watcher = Watcher(opening.role, lambda text: self._send(Patch(opening.number, text)))
+        try:
+            await page.open(watcher)
+        except Exception:
+            logger.exception("a page cannot be made")
+        return page, watcher
+
+    async def _leave(self, opening: asyncio.Task[tuple[Page, Watcher]]) -> None:
+        page, watcher = await opening
+        page.close(watcher)
+
+    def _page(self, sid: str) -> Page:
+        return self._board if sid == BOARD else self._call(sid)
+
+    def _call(self, sid: str) -> CallPage:
+        page = self._calls.get(sid)
+        if page is None:
+            if len(self._calls) >= FORGET_PAGES:
+                self._calls = {known: each for known, each in self._calls.items() if each.watched}
+            page = self._calls[sid] = CallPage(
+                sid,
+                self._archive,
+                self._renderer.piece,
+                known=self._known.get,
+                look=lambda: self._send(Looks(sid)),
+                speakers=self._speakers,
+            )
+        return page
+
+    # --- what happens --------------------------------------------------------------------------------
+
+    def _heard(self, news: News) -> None:
+        if (call := news.call) is not None:
+            if call.phase is Phase.ENDED:
+                self._known.pop(call.sid, None)
+            else:
+                self._known[call.sid] = call
+        self._speakers.heard(news)
+        self._processes.heard(news)
+        self._board.heard(news)
+        for sid in [*self._calls] if news.kind == "missed" else (news.sid,):
+            if (page := self._calls.get(sid)) is not None:
+                page.heard(news)
+
+    def _run(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task

@@ -1,0 +1,287 @@
+"""The process in which live pages are made, as the server sees it. It is begun when somebody looks for the first time.
+
+When it ends, whatever the reason, calls go on: whoever looked comes back, and another one is begun for them.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from loguru import logger
+
+from bot.call import Call
+from bot.feed import News
+from bot.loop_thread import LoopThread
+from web.console.access import Role
+from web.console.follower import Follower
+from web.console.live.messages import (
+    Begin,
+    Close,
+    Failed,
+    Known,
+    Look,
+    Looked,
+    Looks,
+    Open,
+    Patch,
+    Told,
+    read,
+    write,
+)
+from web.console.live.processes import Processes
+from web.console.live.speakers import Speakers
+
+GATHER_SECONDS = 0.05
+"""News of this time goes to the process in one message."""
+
+SILENT_SECONDS = 30.0
+"""A process that says nothing for so long is ended: it says every few seconds that it lives."""
+
+MOST_WAITING = 16 * 1024 * 1024
+"""Bytes that may wait for it; one that is further behind is ended."""
+
+AT_ONCE = 20
+"""Calls of one message. Calls that are on wait while one is written."""
+
+_ROOT = Path(__file__).parent.parent.parent
+
+
+class PagesGone(Exception):
+    """The process ended before it had made the page."""
+
+
+class LivePages:
+    """See the module. Lives on the thread beside the calls."""
+
+    def __init__(
+        self,
+        aside: LoopThread,
+        begin: Callable[[Speakers, Processes], Begin],
+        *,
+        looks: Callable[[str], None],
+    ) -> None:
+        """Nothing is begun.
+
+        Args:
+            aside: The thread.
+            begin: What a process is told first.
+            looks: Told of each call that somebody looks at.
+        """
+        self._aside = aside
+        self._begin = begin
+        self._looks = looks
+        self._speakers, self._processes = Speakers(), Processes()
+        self._process: _Process | None = None
+        self._closed = False
+
+    def heard(self, news: News) -> None:
+        """A piece of news."""
+        self._speakers.heard(news)
+        self._processes.heard(news)
+        if self._process is not None:
+            self._process.tell(news)
+
+    async def look(self, sid: str, role: Role, what: Mapping[str, Any], known: Sequence[Call]) -> str | None:
+        """Make a page, once.
+
+        Args:
+            sid: The call's, or `BOARD`.
+            role: For whom.
+            what: More for its template.
+            known: The calls of this server.
+
+        Returns:
+            The page; None for that of a call that nobody knows.
+
+        Raises:
+            PagesGone: It cannot be made now.
+        """
+        return await self._running(known).look(sid, role, what)
+
+    def open(self, follower: Follower, sid: str, role: Role, known: Sequence[Call]) -> None:
+        """Somebody looks at a page from now on; see `look`."""
+        try:
+            self._running(known).open(follower, sid, role)
+        except PagesGone:
+            follower.end()
+
+    def leave(self, follower: Follower) -> None:
+        """They look no more."""
+        if self._process is not None:
+            self._process.leave(follower)
+
+    def log_out(self, nonce: str) -> None:
+        """A session is over."""
+        for follower in self._process.followers if self._process is not None else ():
+            if follower.nonce == nonce:
+                follower.end()
+
+    def close(self) -> None:
+        """Send everybody away: the server ends."""
+        self._closed = True
+        if self._process is not None:
+            self._process.end()
+
+    def _running(self, known: Sequence[Call]) -> "_Process":
+        if self._closed:
+            raise PagesGone
+        if self._process is None or self._process.ended:
+            self._process = process = _Process(self._looks)
+            process.put(self._begin(self._speakers, self._processes))
+            for at in range(0, len(known), AT_ONCE):
+                process.put(Known(known[at : at + AT_ONCE]))
+            self._aside.start(process.run())
+        return self._process
+
+
+class _Process:
+    """One of them: from `run` to its end."""
+
+    def __init__(self, looks: Callable[[str], None]) -> None:
+        self._looks = looks
+        self.ended = False
+        self._numbers = itertools.count(1)
+        self._waiting: list[object] = []
+        """What it has not been sent yet."""
+
+        self._news: list[News] = []
+        self._writer: asyncio.StreamWriter | None = None
+        self._answers: dict[int, asyncio.Future[str | None]] = {}
+        self._followers: dict[Follower, int] = {}
+        self._by_number: dict[int, Follower] = {}
+
+    @property
+    def followers(self) -> Sequence[Follower]:
+        """Whoever looks."""
+        return [*self._followers]
+
+    def tell(self, news: News) -> None:
+        """A piece of news."""
+        if not self._news:
+            asyncio.get_running_loop().call_later(GATHER_SECONDS, self._flush)
+        self._news.append(news)
+
+    def put(self, message: object) -> None:
+        """Send something, behind the news."""
+        self._flush()
+        self._write(message)
+
+    async def look(self, sid: str, role: Role, what: Mapping[str, Any]) -> str | None:
+        """See `LivePages.look`."""
+        number = next(self._numbers)
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        self.put(Look(number, sid, role, what))
+        try:
+            return await answer
+        finally:
+            self._answers.pop(number, None)
+
+    def open(self, follower: Follower, sid: str, role: Role) -> None:
+        """See `LivePages.open`."""
+        number = self._followers[follower] = next(self._numbers)
+        self._by_number[number] = follower
+        self.put(Open(number, sid, role))
+
+    def leave(self, follower: Follower) -> None:
+        """See `LivePages.leave`."""
+        if (number := self._followers.pop(follower, None)) is not None:
+            del self._by_number[number]
+            self.put(Close(number))
+
+    def end(self) -> None:
+        """Nobody is answered any more."""
+        self.ended = True
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(PagesGone())
+        for follower in self._followers:
+            follower.end()
+        if self._writer is not None:
+            self._writer.close()
+
+    async def run(self) -> None:
+        """Let it live."""
+        try:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                process = _start(theirs.fileno())
+        except OSError as error:
+            logger.warning("the console's pages cannot be made: {}", error)
+            self.end()
+            return
+        try:
+            await self._exchange(ours)
+        finally:
+            expected = self.ended
+            self.end()
+            process.kill()
+            status = await asyncio.to_thread(process.wait)
+            if not expected:
+                logger.warning("the process that makes the console's pages ended with {}; calls go on", status)
+
+    async def _exchange(self, ours: socket.socket) -> None:
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        with contextlib.closing(writer):
+            while self._waiting:
+                write(writer, self._waiting.pop(0))
+                await asyncio.sleep(0)
+            self._writer = writer
+            while not self.ended:
+                try:
+                    async with asyncio.timeout(SILENT_SECONDS):
+                        message = await read(reader)
+                except TimeoutError:
+                    logger.warning("the process that makes the console's pages stands still")
+                    return
+                if message is None:
+                    return
+                self._take(message)
+
+    def _take(self, message: object) -> None:
+        match message:
+            case Patch() if (follower := self._by_number.get(message.number)) is not None:
+                follower.send(message.text)
+            case Looked() | Failed() if (answer := self._answers.get(message.number)) is not None:
+                if answer.done():
+                    return
+                if isinstance(message, Looked):
+                    answer.set_result(message.html)
+                else:
+                    answer.set_exception(PagesGone())
+            case Looks():
+                self._looks(message.sid)
+            case _:
+                pass
+
+    def _flush(self) -> None:
+        if self._news:
+            news, self._news = self._news, []
+            self._write(Told(news))
+
+    def _write(self, message: object) -> None:
+        if self.ended:
+            return
+        if self._writer is None:
+            self._waiting.append(message)
+        elif self._writer.transport.get_write_buffer_size() > MOST_WAITING:
+            logger.warning("the process that makes the console's pages is far behind")
+            self.end()
+        else:
+            write(self._writer, message)
+
+
+def _start(descriptor: int) -> subprocess.Popen[bytes]:
+    path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+    return subprocess.Popen(  # noqa: S603 - it is ourselves
+        [sys.executable, "-m", "web.console.live", str(descriptor)],
+        stdin=subprocess.DEVNULL,
+        pass_fds=[descriptor],
+        env={**os.environ, "PYTHONPATH": path},
+    )
