@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _watched(options: argparse.Namespace, say: Callable[[str], None]) -> int:
-    """The run with open pages of the console, and without."""
+    """The run with people at the console, and without."""
     live = options.calls or LIVE_CALLS
     seconds = options.seconds or SECONDS
     found = uvloop.run(_ended_by_sigterm(watch(live, min(live, STREAMS), seconds, say, turns=options.rounds or TURNS)))

@@ -114,10 +114,11 @@ def watched_promises(watched: Json | None) -> Iterator[Promise]:
     if watched is None:
         yield Promise(text, "not measured", None)
         return
-    alone, beside, ratio = watched["without"]["up"]["p99"], watched["with"]["up"]["p99"], watched["ratio"]
+    nobody, pages = watched["sides"]["nobody"]["up"]["p99"], watched["sides"]["pages"]["up"]["p99"]
+    ratio = watched["sides"]["pages"]["ratio"]
     found = (
         f"{ratio['median']:.2f} × ({ratio['least']:.2f} to {ratio['most']:.2f} in {watched['turns']} turns); of all "
-        f"probes together {beside:.2f} ms, without pages {alone:.2f} ms"
+        f"probes together {pages:.2f} ms, without pages {nobody:.2f} ms"
     )
     yield Promise(text, found, ratio["median"] <= WATCHED)
     live, shown, looks = watched["live"], watched["shown"], watched["patches"] and watched["heard"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.promises import Promise, promises, watched_promises
+from bench.watched import KINDS
 
 DOCS = Path(__file__).parent.parent / "docs"
 BLOCK = re.compile(r"(<!-- figures -->\n).*(<!-- /figures -->)", re.DOTALL)
@@ -112,31 +113,28 @@ def _table(names: Sequence[str], level: Json, *, brief: bool = False) -> Rows:
 
 def watched_table(watched: Json) -> tuple[str, Rows]:
     """With open pages of the console and without: a title and rows."""
-    pages = watched["pages"]
+    pages = watched["open"]
     title = (
         f"{watched['live']} live calls, {watched['streams']} of them with the bot (on one core) and the others with "
         f"people; {pages['boards']} pages of the live board, {pages['calls']} of a call, {pages['listeners']} listeners"
     )
-    sides = watched["without"], watched["with"]
 
     def row(words: str, cell: Callable[[Json], str]) -> list[str]:
-        return [words, *map(cell, sides)]
+        return [words, *(cell(watched["sides"][kind]) for kind in KINDS)]
 
-    ratio = watched["ratio"]
     return title, [
-        ["", "nobody looks", "pages and listeners"],
+        ["", "nobody looks", "pages", "pages and listeners"],
         row("caller → model, added delay p50 / p99 of all probes, ms", lambda one: _delay(one["up"])),
         row("p99 of each turn, ms", lambda one: " / ".join(f"{p99:.1f}" for p99 in one["p99_by_turn"])),
-        [
-            "p99, to that of the turn before: median (least to most)",
-            NONE,
-            f"{ratio['median']:.2f}× ({ratio['least']:.2f} to {ratio['most']:.2f})",
-        ],
+        row("p99, to that of the turn with nobody: median (least to most)", lambda one: _times(one["ratio"])),
         row("of the server's core: used / by others at most", lambda one: f"{one['core']:.0%} / {one['others']:.0%}"),
         row("rig: late p99, ms / of its core", lambda one: f"{one['rig_lag_p99']:.1f} / {one['rig_core']:.0%}"),
         row("probes", lambda one: str(one["up"]["count"])),
-        ["patches of pages / messages to listeners", NONE, f"{watched['patches']} / {watched['heard']}"],
     ]
+
+
+def _times(ratio: Json) -> str:
+    return f"{ratio['median']:.2f}× ({ratio['least']:.2f} to {ratio['most']:.2f})"
 
 
 def _blocked_table(blocked: Json) -> Rows:

@@ -133,8 +133,8 @@ class Server:
     # --- what the system says ---
 
     def cpu_seconds(self) -> float:
-        """The processor time it has used, in user and kernel mode."""
-        return cpu_seconds(self.pid)
+        """The processor time that it and the processes it has begun have used, in user and kernel mode."""
+        return cpu_seconds(self.pid) + sum(cpu_seconds(pid) for pid in self._children())
 
     def size(self) -> Size:
         """What it holds now."""
@@ -142,6 +142,11 @@ class Server:
         status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
         rss = int(status["VmRSS"].split()[0]) * 1024
         return Size(rss, len(os.listdir(proc / "fd")), int(status["Threads"]))
+
+    def _children(self) -> list[int]:
+        """The console's pages are made in one."""
+        tasks = Path(f"/proc/{self.pid}/task").iterdir()
+        return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
 
 
 def cpu_seconds(pid: int) -> float:

@@ -1,4 +1,4 @@
-"""What open pages of the console cost the calls: the same calls without anybody who looks and with them, in turn."""
+"""What people at the console cost the calls: they go on with nobody there, with open pages, and with listeners, in turn."""
 
 import random
 import re
@@ -28,31 +28,38 @@ BOARDS = 14
 CALL_PAGES = 6
 LISTENERS = 5
 TURNS = 6
-"""How often the run goes on without pages and with them."""
+"""How often the run goes on with each of `KINDS`."""
 
 SECONDS = 15.0
 """How long a turn is measured."""
+
+KINDS = ("nobody", "pages", "listeners")
+"""Who is at the console in a turn. Listeners have pages open beside all the others, and are sent the call's sound."""
 
 _ROW = re.compile(r'id="call-CA')
 
 
 @dataclass(slots=True)
+class Side:
+    """The turns of one kind."""
+
+    turns: list[Figures] = field(default_factory=list[Figures])
+    up: list[float] = field(default_factory=list[float])
+    """Every probe of all of them. Seconds."""
+
+
+@dataclass(slots=True)
 class Watched:
-    """What was found, turn by turn: a turn without pages and the one with pages behind it are neighbours."""
+    """What was found. The turns of each kind are in the order in which they took place: neighbours have one index."""
 
     live: int
     """Calls on the board, as it should be."""
 
     streams: int
     seconds: float
-    without: list[Figures] = field(default_factory=list[Figures])
-    beside: list[Figures] = field(default_factory=list[Figures])
-    up_without: list[float] = field(default_factory=list[float])
-    """Every probe of all turns. Seconds."""
-
-    up_beside: list[float] = field(default_factory=list[float])
+    sides: dict[str, Side] = field(default_factory=lambda: {kind: Side() for kind in KINDS})
     shown: list[int] = field(default_factory=list[int])
-    """How many calls the board had at the end of each turn."""
+    """How many calls the board had at the end of each turn with pages."""
 
     patches: int = 0
     heard: int = 0
@@ -81,27 +88,29 @@ async def watch(live: int, streams: int, seconds: float, say: Callable[[str], No
             async with bench.load() as load:
                 say(f"{streams} calls with the bot, {live - streams} with people")
                 await load.add(streams, per_second=PER_SECOND)
-                async with calls_with_people(url, live - streams, chance) as people:
-                    sids = load.sids
+                async with calls_with_people(url, rest, live - streams, chance) as people:
 
-                    async def turn(figures: list[Figures], up: list[float]) -> None:
+                    async def turn(side: Side) -> None:
                         load.notes.reset()
                         one = await measure(load, bench.server, bench.idle, calls=streams, seconds=seconds)
-                        figures.append(one)
-                        up.extend(load.notes.up)
+                        side.turns.append(one)
+                        side.up.extend(load.notes.up)
                         found.trouble += one.failed_calls
 
                     for number in range(turns):
-                        say(f"turn {number + 1} of {turns}: without pages")
-                        await turn(found.without, found.up_without)
-                        say(f"turn {number + 1} of {turns}: with pages")
-                        heard = sids[-LISTENERS:]
-                        async with open_pages(url, boards=BOARDS, calls=sids[:CALL_PAGES], heard=heard) as pages:
-                            await turn(found.beside, found.up_beside)
-                            found.patches += pages.patches
-                            found.heard += pages.heard
-                            found.trouble += pages.lost
-                        found.shown.append(await _on_the_board(url))
+                        for kind, side in found.sides.items():
+                            say(f"turn {number + 1} of {turns}: {kind}")
+                            if kind == "nobody":
+                                await turn(side)
+                                continue
+                            heard = load.sids[-LISTENERS:] if kind == "listeners" else []
+                            calls = load.sids[:CALL_PAGES]
+                            async with open_pages(url, boards=BOARDS, calls=calls, heard=heard) as pages:
+                                await turn(side)
+                                found.patches += pages.patches
+                                found.heard += pages.heard
+                                found.trouble += pages.lost
+                            found.shown.append(await _on_the_board(url))
                     found.trouble += people.failed
     return found
 
@@ -116,32 +125,30 @@ async def _on_the_board(url: str) -> int:
 
 def watched_summary(found: Watched) -> Json:
     """What was found as a plain document."""
-    pairs = zip(found.without, found.beside, strict=True)
-    ratios = [beside.up.p99 / alone.up.p99 for alone, beside in pairs if alone.up and beside.up]
-    without, beside = _side(found.without, found.up_without), _side(found.beside, found.up_beside)
+    nobody = found.sides["nobody"].turns
     return {
         "live": found.live,
         "streams": found.streams,
         "shown": min(found.shown, default=0),
         "seconds": found.seconds,
-        "turns": len(found.without),
-        "pages": {"boards": BOARDS, "calls": CALL_PAGES, "listeners": LISTENERS},
-        "without": without,
-        "with": beside,
-        "ratio": {"median": median(ratios), "least": min(ratios), "most": max(ratios)} if ratios else None,
+        "turns": len(nobody),
+        "open": {"boards": BOARDS, "calls": CALL_PAGES, "listeners": LISTENERS},
+        "sides": {kind: _side(side, nobody) for kind, side in found.sides.items()},
         "patches": found.patches,
         "heard": found.heard,
         "trouble": found.trouble,
     }
 
 
-def _side(turns: Sequence[Figures], up: Sequence[float]) -> Json:
-    pooled = Delay.of(up)
+def _side(side: Side, nobody: Sequence[Figures]) -> Json:
+    pooled = Delay.of(side.up)
+    ratios = [one.up.p99 / alone.up.p99 for one, alone in zip(side.turns, nobody, strict=True) if one.up and alone.up]
     return {
         "up": None if pooled is None else {"p50": pooled.p50, "p99": pooled.p99, "count": pooled.count},
-        "p99_by_turn": [one.up.p99 for one in turns if one.up is not None],
-        "core": median([one.core for one in turns]),
-        "others": max(one.others for one in turns),
-        "rig_core": median([one.rig_core for one in turns]),
-        "rig_lag_p99": median([one.rig_lag.p99 for one in turns if one.rig_lag is not None]),
+        "p99_by_turn": [one.up.p99 for one in side.turns if one.up is not None],
+        "ratio": {"median": median(ratios), "least": min(ratios), "most": max(ratios)} if ratios else None,
+        "core": median([one.core for one in side.turns]),
+        "others": max(one.others for one in side.turns),
+        "rig_core": median([one.rig_core for one in side.turns]),
+        "rig_lag_p99": median([one.rig_lag.p99 for one in side.turns if one.rig_lag is not None]),
     }

@@ -15,7 +15,7 @@ from bench.report import rewrite, terminal, watched_terminal
 from bench.rig import audio
 from bench.rig.notes import Reply
 from bench.summary import summary
-from bench.watched import Watched, watch, watched_summary
+from bench.watched import Side, Watched, watch, watched_summary
 from sandbox.codec import encode
 
 
@@ -38,7 +38,7 @@ async def test_pages_and_listeners_follow_calls_with_the_bot_and_with_people():
     assert watched["shown"] == 3
     assert watched["patches"] > 20
     assert watched["heard"] > 50
-    assert watched["without"]["up"]["count"] >= 4
+    assert all(side["up"]["count"] >= 4 for side in watched["sides"].values())
 
 
 @pytest.mark.parametrize("rate", [8000, 24000])
@@ -102,17 +102,18 @@ GOOD = {
 SIZE = {"rss": 100_000_000, "fds": 20, "threads": 4}
 
 
-SIDE = {"up": DELAY, "p99_by_turn": [2.0, 2.1], "core": 0.6, "others": 0.1, "rig_core": 0.2, "rig_lag_p99": 1.0}
-WATCHED = {
+SIDE: dict[str, Any] = {
+    **{"up": DELAY, "p99_by_turn": [2.0, 2.1], "ratio": {"median": 1.0, "least": 0.9, "most": 1.2}},
+    **{"core": 0.6, "others": 0.1, "rig_core": 0.2, "rig_lag_p99": 1.0},
+}
+WATCHED: dict[str, Any] = {
     "live": 200,
     "streams": 100,
     "shown": 197,
     "seconds": 15.0,
     "turns": 2,
-    "pages": {"boards": 14, "calls": 6, "listeners": 5},
-    "without": SIDE,
-    "with": SIDE,
-    "ratio": {"median": 1.0, "least": 0.9, "most": 1.2},
+    "open": {"boards": 14, "calls": 6, "listeners": 5},
+    "sides": {"nobody": SIDE, "pages": SIDE, "listeners": SIDE},
     "patches": 500,
     "heard": 700,
     "trouble": [],
@@ -168,7 +169,7 @@ def test_a_load_that_was_not_tried_is_a_broken_promise():
 @pytest.mark.parametrize(
     "change",
     [
-        {"ratio": {"median": 1.11, "least": 1.0, "most": 1.2}},
+        {"sides": {**WATCHED["sides"], "pages": SIDE | {"ratio": {"median": 1.11, "least": 1.0, "most": 1.2}}}},
         {"patches": 0},
         {"heard": 0},
         {"shown": 150},
@@ -203,13 +204,19 @@ def figures(*, p99: float) -> Figures:
 
 def test_what_pages_cost_is_told_by_neighbouring_turns_and_by_all_probes_together():
     watched = Watched(200, 100, 15.0)
-    watched.without = [figures(p99=p99) for p99 in (2.0, 20.0, 2.0)]
-    watched.beside = [figures(p99=p99) for p99 in (2.1, 20.0, 2.4)]
-    watched.up_without, watched.up_beside = [0.001] * 200, [0.001] * 190 + [0.004] * 10
+    quick, slow = [0.001] * 200, [0.001] * 190 + [0.004] * 10
+    for kind, p99s, up in (
+        ("nobody", (2.0, 20.0, 2.0), quick),
+        ("pages", (2.1, 20.0, 2.4), slow),
+        ("listeners", (4.0, 40.0, 4.0), slow),
+    ):
+        watched.sides[kind] = Side([figures(p99=p99) for p99 in p99s], up)
     watched.shown = [199, 198]
     document = watched_summary(watched)
-    assert document["ratio"] == pytest.approx({"median": 1.05, "least": 1.0, "most": 1.2})
-    assert (document["without"]["up"]["p99"], document["with"]["up"]["p99"]) == pytest.approx((1.0, 4.0))
+    nobody, pages, listeners = document["sides"].values()
+    assert pages["ratio"] == pytest.approx({"median": 1.05, "least": 1.0, "most": 1.2})
+    assert listeners["ratio"]["median"] == pytest.approx(2.0)
+    assert (nobody["up"]["p99"], pages["up"]["p99"]) == pytest.approx((1.0, 4.0))
     assert document["shown"] == 198
     assert "1.05×" in watched_terminal(document)
 

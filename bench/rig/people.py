@@ -11,6 +11,7 @@ from uuid import uuid4
 import aiohttp
 
 from bench.rig.caller import ACCOUNT_SID, OUR_NUMBER, sign
+from bench.rig.rest import Rest
 
 TALK_SECONDS = (40.0, 80.0)
 """How long such a call lasts: from, to."""
@@ -27,18 +28,18 @@ class People:
 
     def __init__(self) -> None:
         """None so far."""
-        self.live = 0
         self.failed: list[str] = []
 
 
 @asynccontextmanager
-async def calls_with_people(url: str, count: int, chance: random.Random) -> AsyncIterator[People]:
+async def calls_with_people(url: str, rest: Rest, count: int, chance: random.Random) -> AsyncIterator[People]:
     """Keep so many callers with people, who are put through to them at once: the bots are switched off meanwhile.
 
     Calls that are with a bot already stay so.
 
     Args:
         url: The server.
+        rest: Where it may ask for these calls.
         count: How many at once; who hangs up is followed by another one.
         chance: How long they talk.
     """
@@ -47,7 +48,7 @@ async def calls_with_people(url: str, count: int, chance: random.Random) -> Asyn
         switch = {"on": True, "reason": "Callers go to people."}
         async with http.put(f"{url}/api/outage", json=switch) as answer:
             answer.raise_for_status()
-        lines = [asyncio.create_task(_line(http, url, chance, people, n / PER_SECOND)) for n in range(count)]
+        lines = [asyncio.create_task(_line(http, url, rest, chance, people, n / PER_SECOND)) for n in range(count)]
         try:
             await asyncio.sleep(count / PER_SECOND + 1)
             yield people
@@ -57,18 +58,20 @@ async def calls_with_people(url: str, count: int, chance: random.Random) -> Asyn
             await asyncio.gather(*lines, return_exceptions=True)
 
 
-async def _line(http: aiohttp.ClientSession, url: str, chance: random.Random, people: People, wait: float) -> None:
+async def _line(
+    http: aiohttp.ClientSession, url: str, rest: Rest, chance: random.Random, people: People, wait: float
+) -> None:
     """One caller after the other."""
     await asyncio.sleep(wait)
     while True:
         try:
-            await _call(http, url, chance.uniform(*TALK_SECONDS), people)
+            await _call(http, url, rest, chance.uniform(*TALK_SECONDS))
         except (aiohttp.ClientError, ValueError) as error:
             people.failed.append(f"{type(error).__name__}: {error}")
             await asyncio.sleep(1.0)
 
 
-async def _call(http: aiohttp.ClientSession, url: str, seconds: float, people: People) -> None:
+async def _call(http: aiohttp.ClientSession, url: str, rest: Rest, seconds: float) -> None:
     """A caller rings, a person takes the call, they talk."""
     caller = {"AccountSid": ACCOUNT_SID, "ApiVersion": "2010-04-01", "From": "+442079460123", "To": OUR_NUMBER}
     caller |= {"CallSid": "CA" + uuid4().hex, "Direction": "inbound"}
@@ -79,11 +82,11 @@ async def _call(http: aiohttp.ClientSession, url: str, seconds: float, people: P
         raise ValueError("a caller is not put through")
     for status in ("ringing", "in-progress"):
         await _webhook(http, unescape(progress[1]), person | {"CallStatus": status})
-    people.live += 1
+    rest.going_on.add(caller["CallSid"])
     try:
         await asyncio.sleep(seconds)
     finally:
-        people.live -= 1
+        rest.going_on.discard(caller["CallSid"])
     over = {"CallStatus": "completed", "DialCallStatus": "completed", "DialBridged": "true"}
     await _webhook(http, unescape(dial[1]), caller | over)
 

@@ -1,6 +1,7 @@
 """The little of Twilio's REST that a server may ask for here: what has become of a call.
 
-A caller of the rig hangs up and is gone, and a server that wants to be sure asks. Every call that is asked for is over.
+A caller of the rig hangs up and is gone, and a server that wants to be sure asks. A call that is with a person goes on
+until the rig says that it is over; every other call that is asked for is.
 """
 
 import orjson
@@ -16,6 +17,9 @@ class Rest:
         """Nothing listens yet."""
         self.url = ""
         """The address for `TWILIO_API_URL`."""
+
+        self.going_on = set[str]()
+        """The CallSids of calls that are with people."""
 
         self.asked = 0
         """How often a server asked."""
@@ -39,7 +43,7 @@ class Rest:
         call = {
             "sid": request.match_info["call"],
             "account_sid": request.match_info["account"],
-            "status": "completed",
+            "status": "in-progress" if request.match_info["call"] in self.going_on else "completed",
             "direction": "inbound",
         }
         return web.Response(body=orjson.dumps(call), content_type="application/json")

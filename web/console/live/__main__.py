@@ -11,7 +11,13 @@ from web.console.live.maker import Maker
 from web.console.live.messages import Alive, Begin, read, write
 
 NICE = 10
-"""So much further behind the calls it stands in line for a processor (see nice(1))."""
+"""So much further behind the server it stands in line for a processor (see nice(1))."""
+
+MANY_STREAMS = 10
+"""When the server has so many, this process runs only when nobody else wants the processor (sched(7): SCHED_IDLE). What
+is merely nice keeps a stream waiting for a millisecond or two, again and again. There is no way back: where something
+else keeps the whole machine busy, pages come late from then on, and so late in the end that the server begins another
+process."""
 
 ALIVE_SECONDS = 5.0
 """How often the server hears that this process does not stand still."""
@@ -26,11 +32,22 @@ async def make_pages(descriptor: int) -> None:
     set_up_logs(begin.log_level, begin.log_format)
     maker = Maker(begin, lambda message: write(writer, message))
     alive = asyncio.create_task(_tell(writer))
+    gives_way = False
     while (message := await read(reader)) is not None:
         maker.take(message)
+        if not gives_way and maker.streams >= MANY_STREAMS:
+            gives_way = True
+            _give_way()
     alive.cancel()
     writer.close()
     await maker.close()
+
+
+def _give_way() -> None:
+    """From now on, every thread runs when nobody else does."""
+    if sys.platform == "linux":
+        for thread in os.listdir("/proc/self/task"):
+            os.sched_setscheduler(int(thread), os.SCHED_IDLE, os.sched_param(0))
 
 
 async def _tell(writer: asyncio.StreamWriter) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from loguru import logger
 
 from bot.archive import Archive
-from bot.call import Call, Phase
+from bot.call import BOT_PHASES, Call, Phase
 from bot.feed import News
 from web.console.live.board import Board
 from web.console.live.call_page import CallPage
@@ -36,6 +36,7 @@ class Maker:
         self._known: dict[str, Call] = {}
         """The calls that the server carries."""
 
+        self._with_bot = set[str]()
         self._board = Board(
             self._archive,
             begin.targets,
@@ -48,6 +49,11 @@ class Maker:
         self._calls: dict[str, CallPage] = {}
         self._opened: dict[int, asyncio.Task[tuple[Page, Watcher]]] = {}
         self._running: set[asyncio.Task[Any]] = set()
+
+    @property
+    def streams(self) -> int:
+        """How many of the server's calls are with the bot."""
+        return len(self._with_bot)
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -63,7 +69,8 @@ class Maker:
                 for news in message.news:
                     self._heard(news)
             case Known():
-                self._known.update({call.sid: call for call in message.calls})
+                for call in message.calls:
+                    self._know(call)
             case Look():
                 self._run(self._look(message))
             case Open():
@@ -126,17 +133,22 @@ class Maker:
     # --- what happens --------------------------------------------------------------------------------
 
     def _heard(self, news: News) -> None:
-        if (call := news.call) is not None:
-            if call.phase is Phase.ENDED:
-                self._known.pop(call.sid, None)
-            else:
-                self._known[call.sid] = call
+        if news.call is not None:
+            self._know(news.call)
         self._speakers.heard(news)
         self._processes.heard(news)
         self._board.heard(news)
         for sid in [*self._calls] if news.kind == "missed" else (news.sid,):
             if (page := self._calls.get(sid)) is not None:
                 page.heard(news)
+
+    def _know(self, call: Call) -> None:
+        self._known.pop(call.sid, None)
+        self._with_bot.discard(call.sid)
+        if call.phase is not Phase.ENDED:
+            self._known[call.sid] = call
+        if call.phase in BOT_PHASES:
+            self._with_bot.add(call.sid)
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work)
