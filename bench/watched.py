@@ -1,4 +1,4 @@
-"""What people at the console cost the calls: they go on with nobody there, with open pages, and with listeners, in turn."""
+"""What people at the console cost the calls: with nobody there, with open pages, with listeners too, and again."""
 
 import random
 import re

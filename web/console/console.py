@@ -68,12 +68,12 @@ class Console:
         return await self._look(sid, visitor, live=live, **what)
 
     async def follow_board(self, visitor: Visitor) -> AsyncIterator[str]:
-        """What changes on the live board."""
+        """What changes on the live board, as JSON; now and then an empty text, as a sign of life."""
         async for text in self._follow(BOARD, visitor):
             yield text
 
     async def follow_call(self, sid: str, visitor: Visitor) -> AsyncIterator[str]:
-        """What changes on one call's page."""
+        """What changes on one call's page; the same."""
         async for text in self._follow(sid, visitor):
             yield text
 

@@ -7,6 +7,9 @@ from contextlib import suppress
 WAITING = 100
 """So many patches may wait for a browser; one that is further behind begins anew."""
 
+QUIET_SECONDS = 15.0
+"""A browser that was sent nothing for so long is sent a sign of life: proxies close what is silent."""
+
 
 class Follower:
     """What it is sent is made elsewhere."""
@@ -30,10 +33,14 @@ class Follower:
             self._loop.call_soon_threadsafe(self._finish)
 
     async def next(self) -> str | None:
-        """The next patch; None at the end."""
+        """The next patch; empty when there has been none for a while; None at the end."""
         while not self._patches and not self._over:
             self._news.clear()
-            await self._news.wait()
+            try:
+                async with asyncio.timeout(QUIET_SECONDS):
+                    await self._news.wait()
+            except TimeoutError:
+                return ""
         return self._patches.popleft() if self._patches else None
 
     def _take(self, text: str) -> None:

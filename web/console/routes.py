@@ -1,13 +1,12 @@
 """The console's pages: the live board, calls, one call. What can be done to calls is in `web/console/acts.py`."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
-from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from bot.archive import Found, Search
 from bot.call import End, Outcome
@@ -16,6 +15,7 @@ from bot.ledger import LedgerError
 from bot.line import Line
 from web.console.access import COOKIE, TooManyTries, Visitor, comes_from_here
 from web.console.console import Console
+from web.console.event_stream import EventStream
 from web.console.export import as_csv, as_json, detail
 from web.console.gate import CallSid, Gate, Refused, html, remember
 from web.console.words import TOLD, day_of
@@ -100,10 +100,9 @@ def pages(line: Line, console: Console, gate: Gate) -> APIRouter:
     async def board(request: Request, visitor: Visitor = asking) -> Response:
         return html(request, await console.board_page(visitor, **common(request, visitor)), visitor, access)
 
-    @router.get("/console/live", response_class=EventSourceResponse)
-    async def follow_board(visitor: Visitor = asking) -> AsyncIterator[ServerSentEvent]:
-        async for text in console.follow_board(visitor):
-            yield ServerSentEvent(raw_data=text)
+    @router.get("/console/live")
+    async def follow_board(visitor: Visitor = asking) -> Response:
+        return EventStream(console.follow_board(visitor))
 
     @router.get("/console/calls/{sid}")
     async def call(request: Request, sid: CallSid, visitor: Visitor = asking) -> Response:
@@ -122,10 +121,9 @@ def pages(line: Line, console: Console, gate: Gate) -> APIRouter:
             raise Refused(404, "No such call", f"There is no call {sid} in the record.")
         return sid
 
-    @router.get("/console/calls/{sid}/live", response_class=EventSourceResponse)
-    async def follow_call(sid: str = Depends(known), visitor: Visitor = asking) -> AsyncIterator[ServerSentEvent]:
-        async for text in console.follow_call(sid, visitor):
-            yield ServerSentEvent(raw_data=text)
+    @router.get("/console/calls/{sid}/live")
+    async def follow_call(sid: str = Depends(known), visitor: Visitor = asking) -> Response:
+        return EventStream(console.follow_call(sid, visitor))
 
     # --- what was ----------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from loguru import logger
 from bot.ledger import LedgerError
 from web.console.access import Role
 
-GATHER_SECONDS = 0.25
+GATHER_SECONDS = 0.4
 """What changes within this time is sent at once."""
 
 APART_SECONDS = 0.005
