@@ -10,6 +10,7 @@ with the call here is told that somebody else was first. Nothing is lost, and no
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,9 +19,10 @@ from loguru import logger
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import database
+from bot.batches import Batches
 from bot.record import LedgerError
 from bot.spool import Spool
-from bot.writings import Begin, Outcome, Step, Writing, ship, write
+from bot.writings import Begin, Note, Outcome, Said, Step, Talked, Writing, ship, write
 
 ANSWER_SECONDS = 1.5
 """How long a writing waits for the database before it goes to the spool; less than anybody waits for the ledger."""
@@ -33,6 +35,14 @@ LAST_PROBE_SECONDS = 5.0
 """How long the shipping of the spool waits after a failure; twice as long after each, up to the last."""
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A writing that is under way."""
+
+    writing: Writing
+    task: asyncio.Task[Outcome]
 
 
 class Writer:
@@ -51,7 +61,8 @@ class Writer:
         self._migrated = False
         self._takes_writes = True
         self._answers_reads = True
-        self._turns: dict[str, asyncio.Task[Outcome]] = {}
+        self._batches = Batches(self._engine)
+        self._turns: dict[str, _Turn] = {}
         """The last writing of each call that is under way."""
 
         self._under_way: set[asyncio.Task[Any]] = set()
@@ -81,6 +92,7 @@ class Writer:
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
+        await self._batches.close()
         await self._engine.dispose()
         if self.spool is not None:
             self.spool.close()
@@ -118,7 +130,8 @@ class Writer:
     async def settle(self, sid: str) -> None:
         """Wait for what is being written of a call, so that whoever reads next finds it, unless it takes its time."""
         if (turn := self._turns.get(sid)) is not None:
-            await asyncio.wait({turn}, timeout=ANSWER_SECONDS)
+            self._batches.hurry()
+            await asyncio.wait({turn.task}, timeout=ANSWER_SECONDS)
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]], *, patiently: bool = False) -> T:
         """Read from the database, if it answers; patiently: for as long as the database's own limits allow."""
@@ -150,22 +163,27 @@ class Writer:
         before = self._turns.get(writing.sid)
 
         async def write_in_turn() -> Outcome:
-            if before is not None:
-                await asyncio.wait({before})
+            patient = isinstance(writing, Note | Said | Talked)
+            gathered = before is not None and self._batches.gathers(before.writing)
+            if gathered and not patient:
+                self._batches.hurry()
+            if before is not None and not (gathered and patient):
+                await asyncio.wait({before.task})
             if self._waits(writing.sid):
                 raise LedgerError("what comes before it is in the spool")
+            if isinstance(writing, Note | Said | Talked):
+                return await self._batches.write(writing)
             async with self._engine.begin() as connection:
                 return await write(connection, writing)
 
-        def forget(turn: asyncio.Task[Outcome]) -> None:
+        def forget(_: asyncio.Task[Outcome]) -> None:
             if self._turns.get(writing.sid) is turn:
                 del self._turns[writing.sid]
 
-        turn = asyncio.create_task(write_in_turn())
-        self._turns[writing.sid] = turn
-        turn.add_done_callback(forget)
-        self._track(turn)
-        return turn
+        turn = self._turns[writing.sid] = _Turn(writing, asyncio.create_task(write_in_turn()))
+        turn.task.add_done_callback(forget)
+        self._track(turn.task)
+        return turn.task
 
     def _track(self, task: asyncio.Task[Any]) -> None:
         def forget(done: asyncio.Task[Any]) -> None:

@@ -3,6 +3,7 @@
 Each has an id of its own. Whatever happens between a writing and its answer, to write it again changes nothing.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from functools import cache
@@ -162,9 +163,8 @@ async def write(connection: AsyncConnection, writing: Writing) -> Outcome:
             await _put_out(connection, call.sid, entry, uid)
         case Note(sid, entry, uid):
             await insert_new(connection, JOURNAL, _journal_row(sid, entry, uid))
-        case Said(sid, line, uid):
-            row = {"call_sid": sid, "leg": line.leg, "at": line.at, "role": line.role, "text": line.text, "uid": uid}
-            await insert_new(connection, TRANSCRIPT, row)
+        case Said():
+            await insert_new(connection, TRANSCRIPT, _transcript_row(writing))
         case Talked(sid, leg, messages):
             await connection.execute(_TALKED, {"call": sid, "leg": leg, "messages": messages})
         case Answered(sid, token, document):
@@ -172,6 +172,27 @@ async def write(connection: AsyncConnection, writing: Writing) -> Outcome:
             if not await insert_new(connection, ANSWERS, row):
                 return Outcome.OUTRUN
     return Outcome.WRITTEN
+
+
+async def write_all(connection: AsyncConnection, writings: Iterable[Note | Said | Talked]) -> None:
+    """The same for many that change no call, in their order."""
+    journal: list[dict[str, Any]] = []
+    transcript: list[dict[str, Any]] = []
+    talked: dict[tuple[str, int], dict[str, Any]] = {}
+    for writing in writings:
+        match writing:
+            case Note(sid, entry, uid):
+                journal.append(_journal_row(sid, entry, uid))
+            case Said():
+                transcript.append(_transcript_row(writing))
+            case Talked(sid, leg, messages):  # the latest is what counts
+                talked.pop((sid, leg), None)
+                talked[sid, leg] = {"call": sid, "leg": leg, "messages": messages}
+    for table, rows in ((JOURNAL, journal), (TRANSCRIPT, transcript)):
+        if rows:
+            await connection.execute(_insertion(connection.dialect.name, table), rows)
+    if talked:
+        await connection.execute(_TALKED, [*talked.values()])
 
 
 async def ship(connection: AsyncConnection, writing: Writing) -> Outcome:
@@ -248,6 +269,12 @@ def _columns(call: Call) -> dict[str, Any]:
         "end": call.end,
         "state": CALL.dump_python(call, mode="json"),
     }
+
+
+def _transcript_row(said: Said) -> dict[str, Any]:
+    line = said.line
+    row = {"call_sid": said.sid, "leg": line.leg, "at": line.at, "role": line.role, "text": line.text}
+    return {**row, "uid": said.uid}
 
 
 def _journal_row(sid: str, entry: Entry, uid: str) -> dict[str, Any]:
