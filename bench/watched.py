@@ -27,10 +27,10 @@ people; there the server has no stream to carry, as in any real day of this many
 BOARDS = 14
 CALL_PAGES = 6
 LISTENERS = 5
-TURNS = 6
+TURNS = 10
 """How often the run goes on with each of `KINDS`."""
 
-SECONDS = 15.0
+SECONDS = 8.0
 """How long a turn is measured."""
 
 KINDS = ("nobody", "pages", "listeners")
