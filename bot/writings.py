@@ -179,20 +179,22 @@ async def write_all(connection: AsyncConnection, writings: Iterable[Note | Said 
     journal: list[dict[str, Any]] = []
     transcript: list[dict[str, Any]] = []
     talked: dict[tuple[str, int], dict[str, Any]] = {}
+    """By call and leg; the latest is what counts."""
+
     for writing in writings:
         match writing:
             case Note(sid, entry, uid):
                 journal.append(_journal_row(sid, entry, uid))
             case Said():
                 transcript.append(_transcript_row(writing))
-            case Talked(sid, leg, messages):  # the latest is what counts
-                talked.pop((sid, leg), None)
+            case Talked(sid, leg, messages):
                 talked[sid, leg] = {"call": sid, "leg": leg, "messages": messages}
     for table, rows in ((JOURNAL, journal), (TRANSCRIPT, transcript)):
         if rows:
             await connection.execute(_insertion(connection.dialect.name, table), rows)
     if talked:
-        await connection.execute(_TALKED, [*talked.values()])
+        in_order = [talked[key] for key in sorted(talked)]  # as everybody locks their rows: nobody waits in a circle
+        await connection.execute(_TALKED, in_order)
 
 
 async def ship(connection: AsyncConnection, writing: Writing) -> Outcome:

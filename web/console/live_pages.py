@@ -209,9 +209,7 @@ class _Process:
     async def run(self) -> None:
         """Let it live."""
         try:
-            ours, theirs = socket.socketpair()
-            with theirs:
-                process = _start(theirs.fileno())
+            ours, process = _start()
         except OSError as error:
             logger.warning("the console's pages cannot be made: {}", error)
             self.end()
@@ -277,11 +275,19 @@ class _Process:
             write(self._writer, message)
 
 
-def _start(descriptor: int) -> subprocess.Popen[bytes]:
+def _start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Our end of the socket, and the process at the other end. Raises `OSError`."""
+    ours, theirs = socket.socketpair()
     path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-    return subprocess.Popen(  # noqa: S603 - it is ourselves
-        [sys.executable, "-m", "web.console.live", str(descriptor)],
-        stdin=subprocess.DEVNULL,
-        pass_fds=[descriptor],
-        env={**os.environ, "PYTHONPATH": path},
-    )
+    with theirs:
+        try:
+            process = subprocess.Popen(  # noqa: S603 - it is ourselves
+                [sys.executable, "-m", "web.console.live", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "PYTHONPATH": path},
+            )
+        except OSError:
+            ours.close()
+            raise
+    return ours, process

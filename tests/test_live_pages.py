@@ -1,0 +1,223 @@
+"""The process in which live pages are made: it begins when somebody looks, and whatever becomes of it, calls go on."""
+
+import asyncio
+import os
+import pickle
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from calls import CALLER, POLICY, US
+from page_processes import ended, lives, on_linux, page_processes
+from serving import ROOT, serving
+
+from bot.call import Call, Phase
+from bot.feed import News
+from bot.ledger import Ledger
+from bot.loop_thread import LoopThread
+from bot.policy_file import load_policy
+from sandbox.check import problems
+from sandbox.process import server_process
+from sandbox.stage import Stage
+from sandbox.story import load
+from web.console import live_pages
+from web.console.access import Role, Visitor
+from web.console.follower import Follower
+from web.console.live.__main__ import MANY_STREAMS
+from web.console.live.maker import Maker
+from web.console.live.messages import BOARD, Begin, Close, Open, Patch
+from web.console.live.processes import Processes
+from web.console.live.speakers import Speakers
+from web.console.live_pages import LivePages, PagesGone
+
+pytestmark = on_linux
+
+VISITOR = Visitor("somebody", Role.SUPERVISOR, 2e9, "nonce")
+WHAT = {"visitor": VISITOR, "live": "/console/live"}
+
+
+def begin(url: str, speakers: Speakers | None = None, processes: Processes | None = None) -> Begin:
+    return Begin(
+        database_url=url,
+        policy=POLICY,
+        policies={US: POLICY},
+        targets=POLICY.targets,
+        prices=None,
+        speakers=speakers or Speakers(),
+        processes=processes or Processes(),
+        log_level="INFO",
+        log_format="text",
+    )
+
+
+def calls(count: int, phase: Phase = Phase.BOT) -> list[Call]:
+    return [Call(f"CA{n:032x}", CALLER, US, 1_700_000_000.0 + n, phase) for n in range(count)]
+
+
+class Pages(LivePages):
+    """Live pages without a server."""
+
+    def __init__(self, aside: LoopThread, url: str) -> None:
+        self.aside, self.looked_at = aside, list[str]()
+        super().__init__(aside, lambda *followed: begin(url, *followed), looks=self.looked_at.append)
+
+    async def html(self, sid: str = BOARD, known: list[Call] | None = None) -> str | None:
+        return await self.aside.run(self.look(sid, Role.SUPERVISOR, WHAT, known or []))
+
+
+@pytest.fixture
+async def url(tmp_path: Path) -> AsyncIterator[str]:
+    ledger = await Ledger.open(f"sqlite+aiosqlite:///{tmp_path}/calls.db")
+    yield ledger.url
+    await ledger.close()
+
+
+@pytest.fixture
+async def pages(url: str) -> AsyncIterator[Pages]:
+    async def nothing() -> None:
+        pass
+
+    aside = LoopThread("aside")
+    made = Pages(aside, url)
+    yield made
+    aside.call_soon(made.close)
+    await aside.close(10.0, last=nothing)
+    assert page_processes() == set(), "none is left behind"
+
+
+async def test_none_is_begun_before_somebody_looks_and_one_serves_all(pages: Pages):
+    pages.aside.call_soon(pages.heard, News("speaks", "CA1", {"who": "bot", "on": True}))
+    assert page_processes() == set()
+    both = await asyncio.gather(pages.html(), pages.html())
+    assert all(html and "<h1" in html for html in both)
+    assert len(page_processes()) == 1
+
+
+async def test_it_knows_what_was_going_on_before_it_began(pages: Pages, url: str):
+    beat = {"name": "phone-7", "since": 0.0, "at": 0.0, "gone": False, "model_faults": 0, "twilio_faults": 0}
+    news = News("beat", data={**beat, "spooled": 0, "calls": 1, "draining": False}, origin="other")
+    pages.aside.call_soon(pages.heard, news)
+    pages.aside.call_soon(pages.heard, News("speaks", calls(1)[0].sid, {"who": "bot", "on": True}))
+    Path(url.partition("///")[2]).rename(Path(url.partition("///")[2] + ".away"))
+    html = await pages.html(known=calls(30))
+    assert html is not None
+    assert html.count('id="call-CA') == 30, "the record does not know them"
+    assert "phone-7" in html
+    assert html.count("s-bot") == 1
+
+
+@pytest.mark.parametrize(("streams", "policy"), [(MANY_STREAMS - 1, os.SCHED_OTHER), (MANY_STREAMS, os.SCHED_IDLE)])
+async def test_it_gives_way_where_there_are_many_streams(pages: Pages, streams: int, policy: int):
+    await pages.html(known=calls(streams) + calls(40, Phase.PERSON)[streams:])
+    (pid,) = page_processes()
+    assert {os.sched_getscheduler(int(thread)) for thread in os.listdir(f"/proc/{pid}/task")} == {policy}
+
+
+@pytest.mark.parametrize("program", ["/bin/false", "/nowhere/python"])
+async def test_a_page_that_cannot_be_made_is_an_answer_in_words(
+    program: str, stage: Stage, tmp_path: Path, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+):
+    async with serving(stage, tmp_path) as url:
+        with monkeypatch.context() as broken:
+            broken.setattr(live_pages.sys, "executable", program)
+            async with http.get(f"{url}/console") as answer:
+                assert answer.status == 503
+                assert "Calls go on." in await answer.text()
+        async with http.get(f"{url}/console") as answer:
+            assert answer.status == 200
+    assert page_processes() == set()
+
+
+async def test_when_it_is_killed_calls_go_on_and_whoever_looked_comes_back(
+    stage: Stage, tmp_path: Path, http: aiohttp.ClientSession
+):
+    async with serving(stage, tmp_path) as url:
+        began = asyncio.get_running_loop().create_future()
+        story = load("next_number")
+        playing = asyncio.create_task(stage.play("next_number", story, begun=lambda call: began.set_result(call.sid)))
+        sid = await began
+        async with http.get(f"{url}/console") as answer:
+            assert f"call-{sid}" in await answer.text()
+        (first,) = page_processes()
+        async with http.get(f"{url}/console/live") as following:
+            await following.content.readuntil(b"\n\n")
+            os.kill(first, signal.SIGKILL)
+            async with asyncio.timeout(10):
+                await following.content.read()  # to its end
+        async with http.get(f"{url}/console/calls/{sid}") as answer:
+            assert answer.status == 200
+        (second,) = page_processes()
+        assert first != second
+        assert problems(await playing, on_time=False) == []
+
+
+async def test_one_that_stands_still_is_replaced(pages: Pages, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(live_pages, "SILENT_SECONDS", 1.0)
+    assert await pages.html()
+    (first,) = page_processes()
+    follower = Follower()
+    pages.aside.call_soon(pages.open, follower, BOARD, Role.VIEWER, [])
+    os.kill(first, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(20):
+            while await follower.next() is not None:
+                pass
+            await ended(first)
+            assert await pages.html()
+    finally:
+        if lives(first):
+            os.kill(first, signal.SIGKILL)
+    assert page_processes().isdisjoint({first})
+
+
+async def test_who_is_asked_for_a_page_while_it_is_killed_says_so(pages: Pages):
+    assert await pages.html()
+    (pid,) = page_processes()
+    os.kill(pid, signal.SIGSTOP)
+    looking = asyncio.create_task(pages.html())
+    await asyncio.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(PagesGone):
+        await looking
+    assert await pages.html()
+
+
+async def test_it_ends_with_the_server_and_not_before(stage: Stage, tmp_path: Path, http: aiohttp.ClientSession):
+    async with server_process(stage, tmp_path) as server:
+        async with http.get(f"{server.url}/console") as answer:
+            assert answer.status == 200
+        (pid,) = page_processes(server.process.pid)
+        for ending in (signal.SIGINT, signal.SIGTERM):  # as a terminal and a service manager send to all processes
+            os.kill(pid, ending)
+        async with http.get(f"{server.url}/console") as answer:
+            assert answer.status == 200
+        assert page_processes(server.process.pid) == {pid}
+        server.process.kill()
+        await ended(pid)
+
+
+async def test_whoever_leaves_at_once_is_not_sent_anything_later(url: str):
+    sent = list[object]()
+    maker = Maker(begin(url), sent.append)
+    for n in range(3):
+        maker.take(Open(n, BOARD, Role.SUPERVISOR))
+    maker.take(Close(0))
+    maker.take(Close(2))
+    await asyncio.sleep(0.5)
+    sent.clear()
+    call = calls(1)[0]
+    news = News("call", call.sid, {"at": call.started_at, "phase": call.phase.value}, call)
+    maker._heard(news)
+    await asyncio.sleep(1.0)
+    await maker.close()
+    assert {message.number for message in sent if isinstance(message, Patch)} == {1}
+
+
+@pytest.mark.parametrize("path", ["handoff.yaml", "sandbox/handoff.yaml"])
+def test_it_can_be_told_every_rule(path: str):
+    policy = load_policy(ROOT / path, {})
+    told = pickle.loads(pickle.dumps(policy))  # noqa: S301 - it is our own
+    assert told == policy
+    assert pickle.loads(pickle.dumps(POLICY)) == POLICY  # noqa: S301 - as above
