@@ -33,7 +33,7 @@ WORDS = ("reason", "summary", "text", "url")
 
 
 class Retention:
-    """Forgets what is too old. Lives on the console's thread."""
+    """Forgets what is too old. Lives on the thread beside the calls."""
 
     def __init__(
         self,
