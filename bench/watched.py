@@ -21,8 +21,8 @@ Json = dict[str, Any]
 
 LIVE_CALLS = 200
 STREAMS = 100
-"""So many of them are with the bot and have a stream: what one core holds with room to spare. The others are with
-people; there the server has no stream to carry, as in any real day of this many calls."""
+"""So many of them are with the bot and have a stream. The others are with people; there the server has no stream to
+carry, as in any real day of this many calls."""
 
 BOARDS = 14
 CALL_PAGES = 6
