@@ -5,6 +5,9 @@ the processor time of what it writes, on the calls' processor.
 """
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -36,16 +39,27 @@ class Batches:
         """Args: engine: the record's."""
         self._engine = engine
         self._open: _Batch | None = None
+        self._hurried = Counter[str]()
+        """The calls for whose writings somebody waits."""
+
         self._writing: set[asyncio.Task[dict[str, BaseException]]] = set()
 
     def gathers(self, writing: Writing) -> bool:
         """Whether it is waiting here for others: what comes now is written with it."""
         return self._open is not None and writing.uid in self._open.writings
 
-    def hurry(self) -> None:
-        """Somebody waits for what is gathered."""
-        if self._open is not None:
+    @contextmanager
+    def hurrying(self, sid: str) -> Iterator[None]:
+        """Somebody waits for what is written of a call: what is gathered, and what comes meanwhile."""
+        if self._open is not None and any(writing.sid == sid for writing in self._open.writings.values()):
             self._open.hurry.set()
+        self._hurried[sid] += 1
+        try:
+            yield
+        finally:
+            self._hurried[sid] -= 1
+            if not self._hurried[sid]:
+                del self._hurried[sid]
 
     async def write(self, writing: Patient) -> Outcome:
         """Write it together with others, after those that came before it. Raises what the database does."""
@@ -56,6 +70,8 @@ class Batches:
             self._writing.add(batch.writing)
             batch.writing.add_done_callback(self._forget)
         batch.writings[writing.uid] = writing
+        if writing.sid in self._hurried:
+            batch.hurry.set()
         assert batch.writing is not None  # noqa: S101 - for the type checker: it was begun with the batch
         failed = await asyncio.shield(batch.writing)
         if (error := failed.get(writing.uid)) is not None:

@@ -10,7 +10,7 @@ with the call here is told that somebody else was first. Nothing is lost, and no
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,6 +43,8 @@ class _Turn:
 
     writing: Writing
     task: asyncio.Task[Outcome]
+    placed: asyncio.Event = field(default_factory=asyncio.Event)
+    """It is gathered with others, or at its end: what comes behind it need not wait to be gathered, too."""
 
 
 class Writer:
@@ -130,8 +132,8 @@ class Writer:
     async def settle(self, sid: str) -> None:
         """Wait for what is being written of a call, so that whoever reads next finds it, unless it takes its time."""
         if (turn := self._turns.get(sid)) is not None:
-            self._batches.hurry()
-            await asyncio.wait({turn.task}, timeout=ANSWER_SECONDS)
+            with self._batches.hurrying(sid):
+                await asyncio.wait({turn.task}, timeout=ANSWER_SECONDS)
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]], *, patiently: bool = False) -> T:
         """Read from the database, if it answers; patiently: for as long as the database's own limits allow."""
@@ -164,19 +166,23 @@ class Writer:
 
         async def write_in_turn() -> Outcome:
             patient = isinstance(writing, Note | Said | Talked)
-            gathered = before is not None and self._batches.gathers(before.writing)
-            if gathered and not patient:
-                self._batches.hurry()
-            if before is not None and not (gathered and patient):
-                await asyncio.wait({before.task})
+            if before is not None and patient:
+                await before.placed.wait()
+                if not self._batches.gathers(before.writing):
+                    await asyncio.wait({before.task})
+            elif before is not None:
+                with self._batches.hurrying(writing.sid):
+                    await asyncio.wait({before.task})
             if self._waits(writing.sid):
                 raise LedgerError("what comes before it is in the spool")
             if isinstance(writing, Note | Said | Talked):
+                turn.placed.set()
                 return await self._batches.write(writing)
             async with self._engine.begin() as connection:
                 return await write(connection, writing)
 
         def forget(_: asyncio.Task[Outcome]) -> None:
+            turn.placed.set()
             if self._turns.get(writing.sid) is turn:
                 del self._turns[writing.sid]
 

@@ -1,7 +1,8 @@
 """What nobody waits for is written together; whoever does wait is not kept, and nothing is lost or out of order."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,21 @@ def note(at: float, **data: object) -> Entry:
     return Entry(at, "Spoke", data, Phase.BOT, False)
 
 
+@contextmanager
+def commits() -> Iterator[list[object]]:
+    """Every commit meanwhile."""
+    made: list[object] = []
+
+    def count(connection: object) -> None:
+        made.append(connection)
+
+    listen(Engine, "commit", count)
+    try:
+        yield made
+    finally:
+        remove(Engine, "commit", count)
+
+
 @pytest.fixture
 async def ledger(url: str, tmp_path: Path) -> AsyncIterator[Ledger]:
     opened = await Ledger.open(url, tmp_path / "spool")
@@ -35,12 +51,6 @@ async def ledger(url: str, tmp_path: Path) -> AsyncIterator[Ledger]:
 
 
 async def test_a_turn_of_many_calls_is_one_transaction_and_all_of_it_is_there_in_order(ledger: Ledger):
-    commits = 0
-
-    def count(_: object) -> None:
-        nonlocal commits
-        commits += 1
-
     async def turn(n: int) -> None:
         async with asyncio.TaskGroup() as group:
             for at in (1.0, 2.0, 3.0):
@@ -48,12 +58,9 @@ async def test_a_turn_of_many_calls_is_one_transaction_and_all_of_it_is_there_in
                 group.create_task(ledger.note(sid(n), note(at)))
                 group.create_task(ledger.keep_conversation(sid(n), [{"role": "user", "content": f"{at}"}]))
 
-    listen(Engine, "commit", count)
-    try:
+    with commits() as made:
         await asyncio.gather(*(turn(n) for n in range(20)))
-    finally:
-        remove(Engine, "commit", count)
-    assert 1 <= commits < 10, "of 180 writings"
+    assert 1 <= len(made) < 10, "of 180 writings"
     for n in range(20):
         record = await ledger.record(sid(n))
         assert record is not None
@@ -76,6 +83,43 @@ async def test_a_step_and_whoever_reads_do_not_wait_for_others_to_come(ledger: L
         record = await ledger.record(sid(1))
     assert record is not None
     assert [entry.at for entry in record.journal] == [0.5, 1.0, 2.0, 3.0]
+
+
+async def test_what_has_gathered_between_two_steps_keeps_the_second_one_no_longer(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(batches, "GATHER_SECONDS", FOR_EVER)
+    stored = await ledger.load(sid(1))
+    assert stored is not None
+    leaving = replace(stored.call, phase=Phase.LEAVING)
+    ended = replace(stored.call, phase=Phase.ENDED, ended_at=5.0)
+    async with asyncio.timeout(5):
+        results = await asyncio.gather(
+            ledger.save(leaving, stored.version, Entry(1.0, "HandoffRequested", {}, Phase.LEAVING, True)),
+            *(ledger.note(sid(1), note(at)) for at in (2.0, 3.0)),
+            ledger.add_line(sid(1), 1, "bot", "Goodbye.", 3.5),
+            ledger.keep_conversation(sid(1), []),
+            ledger.note(sid(1), note(4.0)),
+            ledger.save(ended, stored.version + 1, Entry(5.0, "CallEnded", {}, Phase.ENDED, True)),
+        )
+        record = await ledger.record(sid(1))
+    assert results[0]
+    assert results[-1]
+    assert record is not None
+    assert [entry.at for entry in record.journal] == [0.5, 1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+async def test_a_long_row_of_notes_behind_a_step_is_written_together(ledger: Ledger):
+    stored = await ledger.load(sid(1))
+    assert stored is not None
+    leaving = replace(stored.call, phase=Phase.LEAVING)
+    with commits() as made:
+        await asyncio.gather(
+            ledger.save(leaving, stored.version, Entry(1.0, "HandoffRequested", {}, Phase.LEAVING, True)),
+            *(ledger.note(sid(1), note(2.0 + n)) for n in range(100)),
+        )
+    assert 1 <= len(made) < 10
+    assert ledger.spooled == 0
 
 
 async def test_what_the_database_refuses_takes_nothing_else_with_it(ledger: Ledger):
