@@ -4,7 +4,11 @@ import asyncio
 import os
 import pickle
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -115,10 +119,26 @@ async def test_it_gives_way_where_there_are_many_streams(pages: Pages, streams: 
     assert {os.sched_getscheduler(int(thread)) for thread in os.listdir(f"/proc/{pid}/task")} == {policy}
 
 
-@pytest.mark.parametrize("program", ["/bin/false", "/nowhere/python"])
+async def test_it_stays_nice_where_it_may_not_give_way():
+    script = """
+import os
+from web.console.live import __main__ as child
+def forbidden(*_): raise PermissionError("no")
+real, threads = os.sched_setscheduler, os.listdir
+os.listdir = lambda path: [*threads(path), "4194399"]
+child._give_way()
+assert os.sched_getscheduler(0) == os.SCHED_IDLE
+os.sched_setscheduler = forbidden
+child._give_way()
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)  # noqa: ASYNC221, S603 - ourselves
+
+
+@pytest.mark.parametrize("program", ["/bin/false", "/nowhere/python", "/bin/\0", None])
 async def test_a_page_that_cannot_be_made_is_an_answer_in_words(
-    program: str, stage: Stage, tmp_path: Path, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+    program: str | None, stage: Stage, tmp_path: Path, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(live_pages, "PAUSE_SECONDS", 0.0)
     async with serving(stage, tmp_path) as url:
         with monkeypatch.context() as broken:
             broken.setattr(live_pages.sys, "executable", program)
@@ -128,6 +148,43 @@ async def test_a_page_that_cannot_be_made_is_an_answer_in_words(
         async with http.get(f"{url}/console") as answer:
             assert answer.status == 200
     assert page_processes() == set()
+
+
+async def test_none_is_begun_again_and_again_where_each_ends_at_once(pages: Pages, monkeypatch: pytest.MonkeyPatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(live_pages.sys, "executable", "/bin/false")
+        for _ in range(live_pages.BRIEF_LIVES):
+            with pytest.raises(PagesGone):
+                await pages.html()
+    with pytest.raises(PagesGone):
+        await pages.html()
+    assert page_processes() == set(), "not even one that would do: not now"
+    follower = Follower()
+    pages.aside.call_soon(pages.open, follower, BOARD, Role.VIEWER, [])
+    async with asyncio.timeout(5):
+        assert await follower.next() is None
+    monkeypatch.setattr(live_pages.time, "monotonic", lambda now=time.monotonic: now() + live_pages.PAUSE_SECONDS)
+    assert await pages.html()
+
+
+async def test_what_lies_in_the_working_folder_is_not_run(
+    pages: Pages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "web.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    assert await pages.html()
+
+
+async def test_news_that_it_does_not_understand_does_not_end_it(pages: Pages):
+    assert await pages.html()
+    before = page_processes()
+    follower = Follower()
+    pages.aside.call_soon(pages.open, follower, BOARD, Role.VIEWER, [])
+    assert await follower.next()
+    pages.aside.call_soon(pages.heard, News("measured", data={"of": "a newer server"}))
+    await asyncio.sleep(0.2)
+    assert await pages.html()
+    assert page_processes() == before
 
 
 async def test_when_it_is_killed_calls_go_on_and_whoever_looked_comes_back(
@@ -154,22 +211,57 @@ async def test_when_it_is_killed_calls_go_on_and_whoever_looked_comes_back(
 
 
 async def test_one_that_stands_still_is_replaced(pages: Pages, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(live_pages, "SILENT_SECONDS", 1.0)
     assert await pages.html()
     (first,) = page_processes()
-    follower = Follower()
-    pages.aside.call_soon(pages.open, follower, BOARD, Role.VIEWER, [])
+    with monkeypatch.context() as impatient:  # only while it stands still: to begin one takes longer
+        impatient.setattr(live_pages, "SILENT_SECONDS", 0.5)
+        follower = Follower()
+        pages.aside.call_soon(pages.open, follower, BOARD, Role.VIEWER, [])
+        assert await follower.next()
+        os.kill(first, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(20):
+                while await follower.next() is not None:
+                    pass
+                await ended(first)
+        finally:
+            if lives(first):
+                os.kill(first, signal.SIGKILL)
+    assert await pages.html()
+    assert page_processes().isdisjoint({first})
+
+
+async def test_one_that_is_far_behind_is_ended_at_once(pages: Pages, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(live_pages, "MOST_WAITING", 100_000)
+    assert await pages.html()
+    (first,) = page_processes()
     os.kill(first, signal.SIGSTOP)
     try:
-        async with asyncio.timeout(20):
-            while await follower.next() is not None:
-                pass
-            await ended(first)
-            assert await pages.html()
+        for _ in range(5):  # more than the socket takes
+            pages.aside.call_soon(pages.heard, News("speaks", "x" * 500_000, {"who": "bot", "on": False}))
+            await asyncio.sleep(2 * live_pages.GATHER_SECONDS)
+        await ended(first)
     finally:
         if lives(first):
             os.kill(first, signal.SIGKILL)
-    assert page_processes().isdisjoint({first})
+    assert await pages.html()
+
+
+async def test_whoever_asks_while_it_dies_gets_a_page_or_is_told(pages: Pages):
+    assert await pages.html()
+    (pid,) = page_processes()
+
+    async def ask_meanwhile() -> list[str | BaseException | None]:
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)  # noqa: ASYNC251 - it is dead, and this loop has not heard of it
+        looking = list[asyncio.Task[str | None]]()
+        for _ in range(20):
+            looking.append(asyncio.ensure_future(pages.look(BOARD, Role.VIEWER, WHAT, [])))
+            await asyncio.sleep(0)
+        return await asyncio.gather(*looking, return_exceptions=True)
+
+    for answer in await pages.aside.run(ask_meanwhile()):
+        assert isinstance(answer, str | PagesGone)
 
 
 async def test_who_is_asked_for_a_page_while_it_is_killed_says_so(pages: Pages):
@@ -215,9 +307,11 @@ async def test_whoever_leaves_at_once_is_not_sent_anything_later(url: str):
     assert {message.number for message in sent if isinstance(message, Patch)} == {1}
 
 
-@pytest.mark.parametrize("path", ["handoff.yaml", "sandbox/handoff.yaml"])
-def test_it_can_be_told_every_rule(path: str):
-    policy = load_policy(ROOT / path, {})
-    told = pickle.loads(pickle.dumps(policy))  # noqa: S301 - it is our own
-    assert told == policy
-    assert pickle.loads(pickle.dumps(POLICY)) == POLICY  # noqa: S301 - as above
+@pytest.mark.parametrize(
+    "path", [ROOT / "handoff.yaml", ROOT / "sandbox/handoff.yaml", *sorted(ROOT.glob("docs/examples/*.yaml"))], ids=str
+)
+def test_it_can_be_told_every_rule(path: Path):
+    policy = load_policy(path, {})
+    told = replace(begin("sqlite://"), policy=policy, policies={US: POLICY}, targets=policy.targets)
+    heard = pickle.loads(pickle.dumps(told))  # noqa: S301 - it is our own
+    assert (heard.policy, heard.policies, heard.targets) == (policy, {US: POLICY}, policy.targets)

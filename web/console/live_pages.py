@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,15 @@ SILENT_SECONDS = 30.0
 MOST_WAITING = 16 * 1024 * 1024
 """Bytes that may wait for it; one that is further behind is ended."""
 
+BRIEF_SECONDS = 10.0
+"""A process that did not live for so long will hardly do better at once."""
+
+BRIEF_LIVES = 2
+"""After so many, one behind the other, none is begun for a while: to begin one takes a second of a processor."""
+
+PAUSE_SECONDS = 10.0
+"""The while."""
+
 AT_ONCE = 20
 """Calls of one message. Calls that are on wait while one is written."""
 
@@ -79,6 +89,10 @@ class LivePages:
         self._looks = looks
         self._speakers, self._processes = Speakers(), Processes()
         self._process: _Process | None = None
+        self._brief_lives = 0
+        self._not_before = 0.0
+        """When the next one may be begun, by the monotonic clock."""
+
         self._closed = False
 
     def heard(self, news: News) -> None:
@@ -132,13 +146,26 @@ class LivePages:
     def _running(self, known: Sequence[Call]) -> "_Process":
         if self._closed:
             raise PagesGone
-        if self._process is None or self._process.ended:
+        if self._process is not None and self._process.ended:
+            self._over(self._process)
+            self._process = None
+        if self._process is None:
+            if time.monotonic() < self._not_before:
+                raise PagesGone
             self._process = process = _Process(self._looks)
             process.put(self._begin(self._speakers, self._processes))
             for at in range(0, len(known), AT_ONCE):
                 process.put(Known(known[at : at + AT_ONCE]))
             self._aside.start(process.run())
         return self._process
+
+    def _over(self, process: "_Process") -> None:
+        if process.ended_at - process.began_at >= BRIEF_SECONDS:
+            self._brief_lives = 0
+            return
+        self._brief_lives += 1
+        if self._brief_lives >= BRIEF_LIVES:
+            self._not_before = process.ended_at + PAUSE_SECONDS
 
 
 class _Process:
@@ -147,6 +174,7 @@ class _Process:
     def __init__(self, looks: Callable[[str], None]) -> None:
         self._looks = looks
         self.ended = False
+        self.began_at = self.ended_at = time.monotonic()
         self._numbers = itertools.count(1)
         self._waiting: list[object] = []
         """What it has not been sent yet."""
@@ -177,8 +205,8 @@ class _Process:
         """See `LivePages.look`."""
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
-        self.put(Look(number, sid, role, what))
         try:
+            self.put(Look(number, sid, role, what))
             return await answer
         finally:
             self._answers.pop(number, None)
@@ -197,25 +225,28 @@ class _Process:
 
     def end(self) -> None:
         """Nobody is answered any more."""
-        self.ended = True
+        if not self.ended:
+            self.ended, self.ended_at = True, time.monotonic()
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(PagesGone())
         for follower in self._followers:
             follower.end()
         if self._writer is not None:
-            self._writer.close()
+            self._writer.transport.abort()  # what waits for a process that does not read would keep it open
 
     async def run(self) -> None:
         """Let it live."""
         try:
             ours, process = _start()
-        except OSError as error:
+        except Exception as error:  # whatever it is: whoever waits for a page is answered
             logger.warning("the console's pages cannot be made: {}", error)
             self.end()
             return
         try:
             await self._exchange(ours)
+        except Exception:  # nobody waits for this task, so nobody else would tell
+            logger.exception("the process that makes the console's pages is not understood")
         finally:
             expected = self.ended
             self.end()
@@ -227,7 +258,7 @@ class _Process:
     async def _exchange(self, ours: socket.socket) -> None:
         reader, writer = await asyncio.open_unix_connection(sock=ours)
         with contextlib.closing(writer):
-            while self._waiting:
+            while self._waiting and not self.ended:
                 write(writer, self._waiting.pop(0))
                 await asyncio.sleep(0)
             self._writer = writer
@@ -282,12 +313,18 @@ def _start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
     with theirs:
         try:
             process = subprocess.Popen(  # noqa: S603 - it is ourselves
-                [sys.executable, "-m", "web.console.live", str(theirs.fileno())],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "web.console.live",
+                    str(theirs.fileno()),
+                ],  # -P: the working folder is none of ours
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 env={**os.environ, "PYTHONPATH": path},
             )
-        except OSError:
+        except BaseException:
             ours.close()
             raise
     return ours, process

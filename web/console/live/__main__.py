@@ -6,6 +6,8 @@ import signal
 import socket
 import sys
 
+from loguru import logger
+
 from bot.logs import set_up_logs
 from web.console.live.maker import Maker
 from web.console.live.messages import Alive, Begin, read, write
@@ -47,7 +49,13 @@ def _give_way() -> None:
     """From now on, every thread runs when nobody else does."""
     if sys.platform == "linux":
         for thread in os.listdir("/proc/self/task"):
-            os.sched_setscheduler(int(thread), os.SCHED_IDLE, os.sched_param(0))
+            try:
+                os.sched_setscheduler(int(thread), os.SCHED_IDLE, os.sched_param(0))
+            except ProcessLookupError:  # it has ended meanwhile
+                continue
+            except OSError as error:  # a sandbox that forbids it: it stays merely nice
+                logger.warning("live pages cannot give way to calls: {}", error)
+                return
 
 
 async def _tell(writer: asyncio.StreamWriter) -> None:

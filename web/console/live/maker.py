@@ -67,7 +67,10 @@ class Maker:
         match message:
             case Told():
                 for news in message.news:
-                    self._heard(news)
+                    try:
+                        self._heard(news)
+                    except Exception:  # a newer server on the same record may tell what is not known here
+                        logger.exception("news could not be followed")
             case Known():
                 for call in message.calls:
                     self._know(call)
