@@ -310,16 +310,11 @@ def _start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
     """Our end of the socket, and the process at the other end. Raises `OSError`."""
     ours, theirs = socket.socketpair()
     path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+    program = ["-P", "-m", "web.console.live"]  # -P: what lies in the working folder is none of ours
     with theirs:
         try:
             process = subprocess.Popen(  # noqa: S603 - it is ourselves
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "web.console.live",
-                    str(theirs.fileno()),
-                ],  # -P: the working folder is none of ours
+                [sys.executable, *program, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 env={**os.environ, "PYTHONPATH": path},

@@ -36,7 +36,6 @@ class Maker:
         self._known: dict[str, Call] = {}
         """The calls that the server carries."""
 
-        self._with_bot = set[str]()
         self._board = Board(
             self._archive,
             begin.targets,
@@ -53,7 +52,7 @@ class Maker:
     @property
     def streams(self) -> int:
         """How many of the server's calls are with the bot."""
-        return len(self._with_bot)
+        return sum(call.phase in BOT_PHASES for call in self._known.values())
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -146,12 +145,10 @@ class Maker:
                 page.heard(news)
 
     def _know(self, call: Call) -> None:
-        self._known.pop(call.sid, None)
-        self._with_bot.discard(call.sid)
-        if call.phase is not Phase.ENDED:
+        if call.phase is Phase.ENDED:
+            self._known.pop(call.sid, None)
+        else:
             self._known[call.sid] = call
-        if call.phase in BOT_PHASES:
-            self._with_bot.add(call.sid)
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work)
