@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from loguru import logger
 
 from bot.ledger import Ledger, LedgerError
-from bot.record import Switch
+from bot.record import OUTAGE, Switch
 
 ASK_SECONDS = 0.5
 """The longest wait for the record while a caller hears ringing."""
 
 HOUR = 3600.0
-
-OUTAGE = "outage"
-"""The name of the outage switch in the record."""
 
 _WITHHELD = {"+7378742833", "+2562533", "+8656696", "+266696687", "+86282452253"}
 """What Twilio gives as the number of callers who show none (RESTRICTED, BLOCKED, UNKNOWN, ANONYMOUS, UNAVAILABLE, as

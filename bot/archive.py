@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import database
 from bot.call import Call
-from bot.ledger import read_record
+from bot.readings import read_record
 from bot.record import CALL, Entry, LedgerError, Record, Switch
 from bot.tables import CALLS, JOURNAL, SWITCHES
 

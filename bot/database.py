@@ -6,21 +6,14 @@ SQLite by default, PostgreSQL for more than one process. What differs between th
 
 import asyncio
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from loguru import logger
 from sqlalchemy.event import listen
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -37,9 +30,6 @@ CONNECT_SECONDS = 3
 STATEMENT_SECONDS = 5.0
 """How long one of its statements may take, with the wait for locks and for a free connection."""
 
-MIGRATION_SECONDS = 60.0
-"""The same for a statement that changes the tables, with the wait for another process that is doing so."""
-
 CONNECTIONS = 5
 """The most that one process opens. One step holds one for some milliseconds."""
 
@@ -48,12 +38,6 @@ POSTGRESQL = ("postgresql", "postgres", "postgresql+asyncpg", "postgresql+psycop
 
 FAULTS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ImportError)
 """What a database and its drivers raise."""
-
-_MIGRATIONS = Path(__file__).parent / "migrations"
-_FIRST_REVISION = "0001"
-_LOCK_KEY = 0x50_75_74_74_68_72_75  # "Putthru", so that no other program on the server waits for our lock
-_ALEMBIC = threading.Lock()
-"""Alembic hands the running migration over in a module's variable: one at a time in a process."""
 
 
 def is_postgresql(url: str) -> bool:
@@ -130,58 +114,6 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     with suppress(sqlite3.OperationalError):
         cursor.execute("PRAGMA journal_mode = WAL")
     cursor.close()
-
-
-# --- migrations --------------------------------------------------------------------------------------
-
-
-async def migrate(url: str, engine: AsyncEngine) -> None:
-    """Bring the tables up to date: from nothing, from an older version, or from the time before there were revisions.
-
-    Of several processes that do so at once, one does it, and the others wait and find it done. A database that is newer
-    than this program stays as it is: its migrations leave room for the version before.
-    """
-    if is_postgresql(url):
-        patient = create_engine(url, statement_seconds=MIGRATION_SECONDS)
-        try:
-            await _migrate_in_turn(patient, f"SELECT pg_advisory_xact_lock({_LOCK_KEY})")
-        finally:
-            await patient.dispose()
-    else:
-        await _migrate_in_turn(engine, "BEGIN IMMEDIATE")
-
-
-async def _migrate_in_turn(engine: AsyncEngine, take_turn: str) -> None:
-    async with engine.begin() as connection:
-        if await connection.run_sync(_needs_no_migration):
-            return
-        await connection.exec_driver_sql(take_turn)
-        await connection.run_sync(_upgrade)
-
-
-@cache
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory(str(_MIGRATIONS))
-
-
-def _needs_no_migration(connection: sa.Connection) -> bool:
-    revisions = MigrationContext.configure(connection).get_current_heads()
-    known = {script.revision for script in _scripts().walk_revisions()}
-    if revisions and not known.issuperset(revisions):
-        logger.warning("the record's tables are newer than this program: {}", ", ".join(revisions))
-        return True
-    return set(revisions) == set(_scripts().get_heads())
-
-
-def _upgrade(connection: sa.Connection) -> None:
-    with _ALEMBIC:
-        config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-        config.attributes["connection"] = connection
-        revisions = MigrationContext.configure(connection).get_current_heads()
-        if not revisions and sa.inspect(connection).has_table("calls"):
-            command.stamp(config, _FIRST_REVISION)
-        command.upgrade(config, "head")
 
 
 # --- faults ------------------------------------------------------------------------------------------

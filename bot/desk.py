@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from bot.call import STREAM_PHASES, By, Phase
 from bot.events import FarewellRequested, HandoffRequested, HintGiven
-from bot.feed import Feed, News
+from bot.feed import Feed
+from bot.news import News
 from bot.session import Session
 from bot.switchboard import Switchboard
 

@@ -10,16 +10,15 @@ Nothing here runs on the loop that carries calls: callbacks are called on the th
 import asyncio
 import json
 import uuid
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
 
 import asyncpg
 from loguru import logger
 
 from bot import database
-from bot.call import Call
 from bot.loop_thread import LoopThread
+from bot.news import News
 from bot.record import encodable
 
 CHANNEL = "putthrough"
@@ -32,37 +31,10 @@ WAITING = 5000
 """So many pieces of news may wait for a database that is away; then the oldest are dropped."""
 
 GATHER_SECONDS = 0.02
-"""What is published within this time goes to the database in one statement."""
+"""What is published within this time is told together, and goes to the database in one statement: at hundreds of calls
+there is news every other millisecond, and to wake a thread for each piece costs more than the piece."""
 
 CONNECT_AGAIN_SECONDS = 1.0
-
-_Happening = Literal[
-    "call", "said", "words", "speaks", "measured", "listens", "beat", "switch", "forgotten", "missed", "logged_out"
-]
-Kind = _Happening | Literal["order", "done", "looks"]
-
-
-@dataclass(frozen=True, slots=True)
-class News:
-    """One piece of news."""
-
-    kind: Kind
-    """`call`: something happened to a call. `said`: its transcript has another line. `words`: the caller has heard some
-    words of the bot's turn. `speaks`: somebody began to speak or fell silent. `measured`: how long the bot took to
-    answer, or the longest silence of a stream. `listens`: a supervisor began to hear a call, or ceased to. `looks`:
-    somebody looks at a call's page. `order`, `done`: for `bot.desk`. `beat`: how a process is. `switch`: a switch was
-    turned. `forgotten`: what was said in a call was deleted. `missed`: there was news that did not come.
-    `logged_out`: a session at the console is over."""
-
-    sid: str = ""
-    """Twilio's CallSid, where it is about a call."""
-
-    data: dict[str, Any] = field(default_factory=dict[str, Any])
-    call: Call | None = None
-    """The call afterwards, where it happened in this process."""
-
-    origin: str = ""
-    """The process that it comes from."""
 
 
 class Feed:
@@ -84,6 +56,10 @@ class Feed:
         self._url = url
         self._aside = aside
         self._callbacks: tuple[Callable[[News], None], ...] = ()
+        self._published = deque[News]()
+        self._gathering = False
+        """Whether the thread has been told that there is some."""
+
         self._outgoing: list[str] = []
         self._there_is_some = asyncio.Event()
 
@@ -104,9 +80,20 @@ class Feed:
     def publish(self, news: News) -> None:
         """Tell everybody, in a while. May be called on any thread; never raises, never waits."""
         if self._callbacks or self.shared:
-            self._aside.call_soon(self._publish, news)
+            self._published.append(news)
+            if not self._gathering:
+                self._gathering = True
+                self._aside.call_soon(self._gather)
 
     # --- on the thread of its own --------------------------------------------------------------------
+
+    def _gather(self) -> None:
+        asyncio.get_running_loop().call_later(GATHER_SECONDS, self._publish_all)
+
+    def _publish_all(self) -> None:
+        self._gathering = False  # what is published from here on is told now, or gathered again
+        for _ in range(len(self._published)):
+            self._publish(self._published.popleft())
 
     def _publish(self, news: News) -> None:
         self._deliver(News(news.kind, news.sid, news.data, news.call, self.origin))
@@ -155,7 +142,6 @@ class Feed:
         while not connection.is_closed():
             await self._there_is_some.wait()
             self._there_is_some.clear()
-            await asyncio.sleep(GATHER_SECONDS)
             outgoing, self._outgoing = self._outgoing, []
             if outgoing:
                 await connection.execute(

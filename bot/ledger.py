@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,6 +20,7 @@ from bot import database
 from bot.call import STREAM_PHASES, Call, Phase
 from bot.loop_thread import LoopThread
 from bot.patience import Patience
+from bot.readings import load, read_record
 from bot.record import CALL, Entry, LedgerError, Line, Record, Role, Stored, Switch, Traffic, Waiting, event_from
 from bot.tables import ANSWERS, CALLS, JOURNAL, OUTBOX, SWITCHES, TRANSCRIPT
 from bot.writer import Writer
@@ -203,10 +204,10 @@ class Ledger:
         await self._writer.settle(sid)
         here = self._writer.spool.load(sid) if self._writer.spool is not None else None
         if here is None:
-            return await self._writer.read(lambda connection: _load(connection, sid))
+            return await self._writer.read(lambda connection: load(connection, sid))
         if here.conversation is None:
             with suppress(LedgerError, *database.FAULTS):
-                there = await self._writer.read(lambda connection: _load(connection, sid))
+                there = await self._writer.read(lambda connection: load(connection, sid))
                 here = replace(here, conversation=there.conversation if there else None)
         return here
 
@@ -348,25 +349,3 @@ class Ledger:
 
 async def _execute(connection: AsyncConnection, statement: sa.Executable) -> None:
     await connection.execute(statement)
-
-
-async def _load(connection: AsyncConnection, sid: str) -> Stored | None:
-    wanted = sa.select(CALLS.c.state, CALLS.c.version, CALLS.c.conversation).where(CALLS.c.sid == sid)
-    row = (await connection.execute(wanted)).one_or_none()
-    return None if row is None else Stored(CALL.validate_python(row.state), row.version, row.conversation)
-
-
-async def read_record(connection: AsyncConnection, sid: str) -> Record | None:
-    """Everything that is kept of a call; None for one that is not in the record."""
-    stored = await _load(connection, sid)
-    if stored is None:
-        return None
-    journal = sa.select(JOURNAL).where(JOURNAL.c.call_sid == sid).order_by(JOURNAL.c.id)
-    transcript = sa.select(TRANSCRIPT).where(TRANSCRIPT.c.call_sid == sid).order_by(TRANSCRIPT.c.at, TRANSCRIPT.c.id)
-    entries = (await connection.execute(journal)).all()
-    lines = (await connection.execute(transcript)).all()
-    return Record(
-        stored,
-        [Entry(row.at, row.event, row.data, row.phase, row.changed, row.late) for row in entries],
-        [Line(row.leg, row.at, cast(Role, row.role), row.text) for row in lines],
-    )

@@ -21,12 +21,13 @@ from bot.consulting import Consulting
 from bot.conversation import Conversation
 from bot.desk import Desk
 from bot.events import ImpossibleEvent, StreamEnded, StreamStarted
-from bot.feed import Feed, News
+from bot.feed import Feed
 from bot.finder import PeopleFinder
 from bot.ledger import Ledger
 from bot.lending import Lending, LentWire
 from bot.loop_thread import LoopThread
 from bot.metrics import Metrics
+from bot.news import News
 from bot.observers import Observers
 from bot.outbound import Outbound
 from bot.outbox import Outbox

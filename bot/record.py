@@ -112,6 +112,10 @@ class Record:
     """In the order of speaking: a caller's words are written down after the bot has begun to answer."""
 
 
+OUTAGE = "outage"
+"""The name of the outage switch."""
+
+
 @dataclass(frozen=True, slots=True)
 class Switch:
     """Something that an operator turned on or off, for all processes."""

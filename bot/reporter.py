@@ -10,7 +10,8 @@ from typing import Any
 
 from bot.call import Call
 from bot.events import Event, HangUpFailed, ModelLost, PersonNotCalled, RedirectFailed
-from bot.feed import Feed, News
+from bot.feed import Feed
+from bot.news import News
 from bot.observers import Observer
 from bot.speaking import Speaker
 

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot import database
 from bot.batches import Batches
 from bot.record import LedgerError
+from bot.schema import migrate
 from bot.spool import Spool
 from bot.writings import Begin, Note, Outcome, Said, Step, Talked, Writing, ship, write
 
@@ -211,7 +212,7 @@ class Writer:
         self._wake.set()
 
     async def _migrate(self) -> None:
-        await database.migrate(self._url, self._engine)
+        await migrate(self._url, self._engine)
         self._migrated = True
 
     async def _ship_for_ever(self) -> None:

@@ -12,9 +12,10 @@ from looking import Looker
 
 from bot.archive import Archive
 from bot.call import Call, Phase
-from bot.feed import Feed, Kind, News
+from bot.feed import Feed
 from bot.ledger import Ledger
 from bot.loop_thread import LoopThread
+from bot.news import Kind, News
 from bot.reporter import LOOKING_SECONDS, Reporter
 from web.console.access import Role
 from web.console.live.call_page import CallPage
@@ -89,14 +90,21 @@ async def test_words_are_told_while_somebody_looks_at_the_call_and_no_longer(tmp
     reporter = Reporter(feed, clock)
     feed.subscribe(lambda news: told.append(f"{news.kind} {news.data.get('text', '')}".strip()))
 
-    async def settled() -> None:
-        await asyncio.sleep(0)
+    async def nothing() -> None:
+        pass
+
+    async def until(last: str) -> None:
+        async with asyncio.timeout(5):
+            while last not in told:
+                await asyncio.sleep(0.005)
 
     reporter.words(CALL, "unheard")
     feed.publish(News("looks", SID))
-    await aside.run(settled())
+    await until("looks")
     reporter.words(CALL, "heard")
     clock.now += LOOKING_SECONDS + 1
     reporter.words(CALL, "unheard again")
-    await aside.close(1.0, last=settled)
-    assert told == ["looks", "words heard"]
+    feed.publish(News("missed"))
+    await until("missed")
+    await aside.close(1.0, last=nothing)
+    assert told == ["looks", "words heard", "missed"]

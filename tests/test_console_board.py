@@ -14,8 +14,8 @@ from looking import Looker
 
 from bot.archive import CONSOLE, Archive, Search
 from bot.call import Attempt, Call, End, Outcome, Phase
-from bot.feed import News
 from bot.ledger import Entry, Ledger
+from bot.news import News
 from web.console.access import Role
 from web.console.follower import Follower
 from web.console.live.board import Board
@@ -244,9 +244,7 @@ async def test_a_target_whose_people_are_away_says_when_they_are_back(archive: A
 async def test_a_browser_that_is_too_far_behind_begins_anew():
     follower = Follower()
     for n in range(150):
-        follower.send(f"{n}")
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+        follower.take(b"%d" % n)
     assert await follower.next() is None
 
 

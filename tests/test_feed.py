@@ -8,8 +8,9 @@ import pytest
 from calls import SID
 from postgres import Cluster
 
-from bot.feed import LONGEST, Feed, News
+from bot.feed import LONGEST, Feed
 from bot.loop_thread import LoopThread
+from bot.news import News
 
 
 class Follower:

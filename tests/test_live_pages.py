@@ -18,9 +18,9 @@ from page_processes import ended, lives, on_linux, page_processes
 from serving import ROOT, serving
 
 from bot.call import Call, Phase
-from bot.feed import News
 from bot.ledger import Ledger
 from bot.loop_thread import LoopThread
+from bot.news import News
 from bot.policy_file import load_policy
 from sandbox.check import problems
 from sandbox.process import server_process
@@ -28,10 +28,10 @@ from sandbox.stage import Stage
 from sandbox.story import load
 from web.console import live_pages
 from web.console.access import Role, Visitor
-from web.console.follower import Follower
-from web.console.live.__main__ import MANY_STREAMS
+from web.console.follower import Follower, Followers
+from web.console.live.__main__ import ALIVE_SECONDS, MANY_STREAMS
 from web.console.live.maker import Maker
-from web.console.live.messages import BOARD, Begin, Close, Open, Patch
+from web.console.live.messages import BOARD, Begin, Close, Open, Patch, Told
 from web.console.live.processes import Processes
 from web.console.live.speakers import Speakers
 from web.console.live_pages import LivePages, PagesGone
@@ -65,7 +65,7 @@ class Pages(LivePages):
 
     def __init__(self, aside: LoopThread, url: str) -> None:
         self.aside, self.looked_at = aside, list[str]()
-        super().__init__(aside, lambda *followed: begin(url, *followed), looks=self.looked_at.append)
+        super().__init__(aside, Followers(), lambda *followed: begin(url, *followed), looks=self.looked_at.append)
 
     async def html(self, sid: str = BOARD, known: list[Call] | None = None) -> str | None:
         return await self.aside.run(self.look(sid, Role.SUPERVISOR, WHAT, known or []))
@@ -304,7 +304,44 @@ async def test_whoever_leaves_at_once_is_not_sent_anything_later(url: str):
     maker._heard(news)
     await asyncio.sleep(1.0)
     await maker.close()
-    assert {message.number for message in sent if isinstance(message, Patch)} == {1}
+    assert {number for message in sent if isinstance(message, Patch) for number in message.numbers} == {1}
+
+
+async def test_what_many_browsers_are_sent_is_told_once(url: str):
+    sent = list[object]()
+    maker = Maker(begin(url), sent.append)
+    for n in range(5):
+        maker.take(Open(n, BOARD, Role.VIEWER))
+    await asyncio.sleep(0.5)
+    sent.clear()
+    call = calls(1)[0]
+    maker.take(Told([News("call", call.sid, {"at": call.started_at, "phase": call.phase.value}, call)]))
+    await asyncio.sleep(1.0)
+    await maker.close()
+    assert [sorted(message.numbers) for message in sent if isinstance(message, Patch)] == [[0, 1, 2, 3, 4]]
+
+
+async def test_one_at_whose_pages_nobody_looks_any_more_is_ended(pages: Pages, monkeypatch: pytest.MonkeyPatch):
+    assert await pages.html()
+    (pid,) = page_processes()
+    follower = Follower()
+    pages.aside.call_soon(pages.open, follower, BOARD, Role.VIEWER, [])
+    assert await follower.next()
+    monkeypatch.setattr(live_pages, "ALONE_SECONDS", 1.0)
+    await asyncio.sleep(2 * ALIVE_SECONDS)
+    assert lives(pid), "somebody looks"
+    pages.aside.call_soon(pages.leave, follower)
+    await ended(pid)
+    assert await pages.html()
+
+
+async def test_while_somebody_logs_in_it_gets_ready(stage: Stage, tmp_path: Path, http: aiohttp.ClientSession):
+    async with serving(stage, tmp_path, CONSOLE_PASSWORD="a password") as url:
+        async with http.get(f"{url}/console/login") as answer:
+            assert answer.status == 200
+        async with asyncio.timeout(10):
+            while not page_processes():
+                await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ from loguru import logger
 from bot import events as ev
 from bot.call import Phase
 from bot.callback import Callback, CallbackOutcome, State, Try, TryOutcome
-from bot.feed import Feed, News
+from bot.feed import Feed
 from bot.logs import set_up_logs
 from bot.loop_thread import LoopThread
 from bot.metrics import Metrics
+from bot.news import News
 from bot.reporter import Reporter
 
 DASHBOARD = Path(__file__).parent.parent / "deploy" / "grafana.json"

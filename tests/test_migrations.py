@@ -11,9 +11,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from bot.call import Call, Phase
-from bot.database import create_engine, migrate
+from bot.database import create_engine
 from bot.ledger import Entry, Ledger, Stored
 from bot.record import CALL
+from bot.schema import migrate
 from bot.tables import METADATA
 
 BEFORE_REVISIONS = (

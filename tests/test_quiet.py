@@ -2,13 +2,16 @@
 
 import asyncio
 import gc
-import itertools
 import json
+import time
 from pathlib import Path
+
+from looking import Looker
 
 from bot.ledger import Entry, Ledger
 from web.console.access import Role
-from web.console.live.page import APART_SECONDS, Page, Piece, Pieces, Watcher
+from web.console.follower import APART_SECONDS, LATE_SECONDS, Follower, Followers
+from web.console.live.page import Page, Piece, Pieces
 
 SID = "CA" + "a1" * 16
 BROWSERS = 10
@@ -35,7 +38,7 @@ async def test_what_is_written_at_every_turn_leaves_nothing_for_the_collector_of
 
 
 class Count(Page):
-    """A page that shows a number, and when each browser was sent it."""
+    """A page that shows a number."""
 
     lists = ()
     number = 0
@@ -44,28 +47,46 @@ class Count(Page):
         return {"number": Piece(str(self.number))}
 
 
-class Browser(Watcher):
-    def __init__(self) -> None:
-        super().__init__(Role.VIEWER, self._take)
-        self.sent: list[tuple[float, str]] = []
-
-    def _take(self, text: str) -> None:
-        self.sent.append((asyncio.get_running_loop().time(), json.loads(text)["changed"]["number"]))
-
-
-async def test_browsers_are_sent_a_patch_one_after_the_other_and_each_gets_all_in_order():
-    page, browsers = Count(), [Browser() for _ in range(BROWSERS)]
+async def test_what_changes_in_the_meantime_is_sent_as_well():
+    page, browsers = Count(), [Looker(Role.VIEWER) for _ in range(BROWSERS)]
     for browser in browsers:
         await page.open(browser)
     for _ in range(30):
         page.number += 1
         page.changed()
         await asyncio.sleep(0.02)
-    await asyncio.sleep(0.6)
     for browser in browsers:
-        numbers = [int(number) for _, number in browser.sent]
+        numbers = [-1]
+        while numbers[-1] != 30:
+            numbers.append(int(json.loads(await browser.next())["changed"]["number"]))
         assert numbers == sorted(numbers)
-        assert numbers[-1] == 30, "what changes while others are sent what was before is sent as well"
-    moments = sorted(browser.sent[-1][0] for browser in browsers)
-    assert moments[-1] - moments[0] >= APART_SECONDS * (BROWSERS - 2)
-    assert all(later > earlier for earlier, later in itertools.pairwise(moments))
+
+
+async def test_browsers_are_sent_a_patch_one_after_the_other_and_each_gets_all_in_order():
+    followers, browsers = Followers(), [Follower() for _ in range(BROWSERS)]
+    began_at, came_at = time.monotonic(), dict[Follower, float]()
+
+    async def follow(browser: Follower) -> list[bytes | None]:
+        patches = [await browser.next()]
+        came_at[browser] = time.monotonic()
+        return [*patches, await browser.next(), await browser.next()]
+
+    following = [asyncio.create_task(follow(browser)) for browser in browsers]
+    await asyncio.to_thread(followers.send, browsers, b"one")
+    await asyncio.to_thread(followers.send, browsers[::-1], b"two")
+    await asyncio.sleep(0.5)
+    followers.send(browsers, b"three")
+    assert await asyncio.gather(*following) == [[b"one", b"two", b"three"]] * BROWSERS
+    moments = [came_at[browser] - began_at for browser in browsers]
+    assert moments == sorted(moments)
+    assert moments[-1] >= APART_SECONDS * (BROWSERS - 2)
+
+
+async def test_the_last_of_very_many_browsers_is_not_sent_its_patch_much_later():
+    followers, browsers = Followers(), [Follower() for _ in range(100 * BROWSERS)]
+    steps = 0
+    followers.send(browsers, b"one")
+    while not browsers[-1]._patches:
+        steps += 1
+        await asyncio.sleep(APART_SECONDS)
+    assert steps < 5 * LATE_SECONDS / APART_SECONDS, "one by one it would be 1,000"

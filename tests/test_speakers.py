@@ -1,6 +1,6 @@
 """Who is speaking in which call, as the console follows it before anybody looks."""
 
-from bot.feed import News
+from bot.news import News
 from web.console.live.speakers import MOST_CALLS, Speakers
 
 

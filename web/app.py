@@ -8,8 +8,8 @@ from fastapi.staticfiles import StaticFiles
 from loguru import logger
 from starlette.exceptions import HTTPException
 
-from bot.feed import News
 from bot.line import Line
+from bot.news import News
 from bot.signatures import Signatures
 from web.api import calls_api
 from web.callback_webhooks import callback_routes

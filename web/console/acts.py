@@ -11,9 +11,9 @@ from loguru import logger
 from bot.archive import CONSOLE
 from bot.call import By
 from bot.desk import LONGEST_HINT, LONGEST_REASON, NobodyCarries, Order
-from bot.feed import News
 from bot.ledger import Entry, LedgerError
 from bot.line import Line
+from bot.news import News
 from bot.queues import NobodyWaits, NotOnTheList
 from bot.record import encodable
 from bot.telephony import TelephonyError

@@ -9,12 +9,13 @@ from typing import Any
 
 from bot.archive import Archive, Found, Search
 from bot.call import Call
-from bot.feed import Feed, News
+from bot.feed import Feed
 from bot.line import Line
 from bot.loop_thread import LoopThread
+from bot.news import News
 from bot.record import Record
 from web.console.access import Visitor
-from web.console.follower import Follower
+from web.console.follower import Follower, Followers
 from web.console.gate import Refused
 from web.console.live.messages import BOARD, Begin
 from web.console.live.processes import Processes
@@ -37,7 +38,9 @@ class Console:
         self._feed: Feed = line.feed
         receptions = line.receptions
         self._renderer = Renderer(lambda called: receptions.of(called).policy, line.prices)
-        self._live = LivePages(line.aside, self._begin, looks=lambda sid: self._feed.publish(News("looks", sid)))
+        self._live = LivePages(
+            line.aside, Followers(), self._begin, looks=lambda sid: self._feed.publish(News("looks", sid))
+        )
         self._closed = False
         self._end = self._feed.subscribe(self._heard)
 
@@ -57,6 +60,10 @@ class Console:
 
         return await self._aside.run(make())
 
+    def get_ready(self) -> None:
+        """Somebody is about to look at a live page: it takes a second to be ready for the first."""
+        self._aside.call_soon(self._live.get_ready, self._known())
+
     async def board_page(self, visitor: Visitor, **what: Any) -> str:
         """The live board. Raises `Refused`."""
         page = await self._look(BOARD, visitor, live="/console/live", here="live", **what)
@@ -67,15 +74,13 @@ class Console:
         live = f"/console/calls/{sid}/live"  # recordings become ready, and are deleted, when it is over
         return await self._look(sid, visitor, live=live, **what)
 
-    async def follow_board(self, visitor: Visitor) -> AsyncIterator[str]:
-        """What changes on the live board, as JSON; now and then an empty text, as a sign of life."""
-        async for text in self._follow(BOARD, visitor):
-            yield text
+    def follow_board(self, visitor: Visitor) -> AsyncIterator[bytes]:
+        """What changes on the live board, as server-sent events."""
+        return self._follow(BOARD, visitor)
 
-    async def follow_call(self, sid: str, visitor: Visitor) -> AsyncIterator[str]:
+    def follow_call(self, sid: str, visitor: Visitor) -> AsyncIterator[bytes]:
         """What changes on one call's page; the same."""
-        async for text in self._follow(sid, visitor):
-            yield text
+        return self._follow(sid, visitor)
 
     # --- the record ----------------------------------------------------------------------------------
 
@@ -103,12 +108,12 @@ class Console:
                 continue  # the next one finds another process
         raise Refused(503, "Not now", "The page cannot be made now. Calls go on.")
 
-    async def _follow(self, sid: str, visitor: Visitor) -> AsyncIterator[str]:
+    async def _follow(self, sid: str, visitor: Visitor) -> AsyncIterator[bytes]:
         follower = Follower(visitor.nonce)
         self._aside.call_soon(self._live.open, follower, sid, visitor.role, self._known())
         try:
-            while not self._closed and (text := await follower.next()) is not None and time.time() < visitor.until:
-                yield text
+            while not self._closed and (patch := await follower.next()) is not None and time.time() < visitor.until:
+                yield patch
         finally:
             self._aside.call_soon(self._live.leave, follower)
 

@@ -8,8 +8,8 @@ import asyncio
 
 from fastapi import APIRouter, WebSocket
 
-from bot.feed import News
 from bot.line import Line
+from bot.news import News
 from bot.session import Session
 from bot.tap import Ear
 from web.console.access import Access, Visitor

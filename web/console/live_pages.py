@@ -1,6 +1,7 @@
-"""The process in which live pages are made, as the server sees it. It is begun when somebody looks for the first time.
+"""The process in which live pages are made, as the server sees it.
 
-When it ends, whatever the reason, calls go on: whoever looked comes back, and another one is begun for them.
+It is begun when somebody is about to look, and ended some time after the last has gone. When it ends, whatever the
+reason, calls go on: whoever looked comes back, and another one is begun for them.
 """
 
 import asyncio
@@ -18,10 +19,10 @@ from typing import Any
 from loguru import logger
 
 from bot.call import Call
-from bot.feed import News
 from bot.loop_thread import LoopThread
+from bot.news import News
 from web.console.access import Role
-from web.console.follower import Follower
+from web.console.follower import Follower, Followers
 from web.console.live.messages import (
     Begin,
     Close,
@@ -41,6 +42,9 @@ from web.console.live.speakers import Speakers
 
 GATHER_SECONDS = 0.05
 """News of this time goes to the process in one message."""
+
+ALONE_SECONDS = 60.0
+"""A process at whose pages nobody has looked for so long is ended: it would hear all the news for nothing."""
 
 SILENT_SECONDS = 30.0
 """A process that says nothing for so long is ended: it says every few seconds that it lives."""
@@ -73,6 +77,7 @@ class LivePages:
     def __init__(
         self,
         aside: LoopThread,
+        followers: Followers,
         begin: Callable[[Speakers, Processes], Begin],
         *,
         looks: Callable[[str], None],
@@ -81,10 +86,12 @@ class LivePages:
 
         Args:
             aside: The thread.
+            followers: Give browsers what they are sent.
             begin: What a process is told first.
             looks: Told of each call that somebody looks at.
         """
         self._aside = aside
+        self._followers = followers
         self._begin = begin
         self._looks = looks
         self._speakers, self._processes = Speakers(), Processes()
@@ -101,6 +108,11 @@ class LivePages:
         self._processes.heard(news)
         if self._process is not None:
             self._process.tell(news)
+
+    def get_ready(self, known: Sequence[Call]) -> None:
+        """Somebody is about to look; see `look`."""
+        with contextlib.suppress(PagesGone):
+            self._running(known)
 
     async def look(self, sid: str, role: Role, what: Mapping[str, Any], known: Sequence[Call]) -> str | None:
         """Make a page, once.
@@ -152,7 +164,7 @@ class LivePages:
         if self._process is None:
             if time.monotonic() < self._not_before:
                 raise PagesGone
-            self._process = process = _Process(self._looks)
+            self._process = process = _Process(self._followers, self._looks)
             process.put(self._begin(self._speakers, self._processes))
             for at in range(0, len(known), AT_ONCE):
                 process.put(Known(known[at : at + AT_ONCE]))
@@ -171,10 +183,11 @@ class LivePages:
 class _Process:
     """One of them: from `run` to its end."""
 
-    def __init__(self, looks: Callable[[str], None]) -> None:
+    def __init__(self, everybody: Followers, looks: Callable[[str], None]) -> None:
+        self._everybody = everybody
         self._looks = looks
         self.ended = False
-        self.began_at = self.ended_at = time.monotonic()
+        self.began_at = self.ended_at = self._looked_at = time.monotonic()
         self._numbers = itertools.count(1)
         self._waiting: list[object] = []
         """What it has not been sent yet."""
@@ -203,7 +216,7 @@ class _Process:
 
     async def look(self, sid: str, role: Role, what: Mapping[str, Any]) -> str | None:
         """See `LivePages.look`."""
-        number = next(self._numbers)
+        number, self._looked_at = next(self._numbers), time.monotonic()
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         try:
             self.put(Look(number, sid, role, what))
@@ -220,6 +233,7 @@ class _Process:
     def leave(self, follower: Follower) -> None:
         """See `LivePages.leave`."""
         if (number := self._followers.pop(follower, None)) is not None:
+            self._looked_at = time.monotonic()
             del self._by_number[number]
             self.put(Close(number))
 
@@ -272,11 +286,18 @@ class _Process:
                 if message is None:
                     return
                 self._take(message)
+                if self._alone():  # it tells every few seconds that it lives
+                    self.end()
+
+    def _alone(self) -> bool:
+        looked_at = time.monotonic() if self._followers or self._answers else self._looked_at
+        return time.monotonic() - looked_at > ALONE_SECONDS
 
     def _take(self, message: object) -> None:
         match message:
-            case Patch() if (follower := self._by_number.get(message.number)) is not None:
-                follower.send(message.text)
+            case Patch():
+                known = [follower for n in message.numbers if (follower := self._by_number.get(n)) is not None]
+                self._everybody.send(known, message.event)
             case Looked() | Failed() if (answer := self._answers.get(message.number)) is not None:
                 if answer.done():
                     return

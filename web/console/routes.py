@@ -10,9 +10,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from bot.archive import Found, Search
 from bot.call import End, Outcome
-from bot.feed import News
 from bot.ledger import LedgerError
 from bot.line import Line
+from bot.news import News
 from web.console.access import COOKIE, TooManyTries, Visitor, comes_from_here
 from web.console.console import Console
 from web.console.event_stream import EventStream
@@ -52,6 +52,7 @@ def pages(line: Line, console: Console, gate: Gate) -> APIRouter:
     # --- in and out ------------------------------------------------------------------------------------
 
     async def login_page(request: Request, next: str, wrong: str = "", name: str = "", status: int = 200) -> Response:
+        console.get_ready()
         return HTMLResponse(await console.page("login", next=_inside(next), wrong=wrong, name=name), status)
 
     @router.get("/console/login")

@@ -6,12 +6,10 @@ from bisect import insort
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from bot.admission import OUTAGE
 from bot.archive import Archive, Measured
 from bot.call import Call, Phase
-from bot.feed import News
-from bot.ledger import LedgerError
-from bot.record import Entry, Switch
+from bot.news import News
+from bot.record import OUTAGE, Entry, LedgerError, Switch
 from bot.routing import Target
 from web.console.access import Role
 from web.console.figures import Day, Summary, day, percentile

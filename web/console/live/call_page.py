@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from bot.archive import Archive
 from bot.call import BOT_PHASES, Call, Phase
-from bot.feed import News
+from bot.news import News
 from bot.record import Line, Record, Stored
 from web.console.access import Role
 from web.console.live.board import Render

@@ -8,7 +8,8 @@ from loguru import logger
 
 from bot.archive import Archive
 from bot.call import BOT_PHASES, Call, Phase
-from bot.feed import News
+from bot.news import News
+from web.console.event_stream import event
 from web.console.live.board import Board
 from web.console.live.call_page import CallPage
 from web.console.live.messages import BOARD, Begin, Close, Failed, Known, Look, Looked, Looks, Open, Patch, Told
@@ -47,6 +48,9 @@ class Maker:
         )
         self._calls: dict[str, CallPage] = {}
         self._opened: dict[int, asyncio.Task[tuple[Page, Watcher]]] = {}
+        self._patches: dict[str, list[int]] = {}
+        """What is to be sent, and to whom."""
+
         self._running: set[asyncio.Task[Any]] = set()
 
     @property
@@ -103,12 +107,23 @@ class Maker:
 
     async def _open(self, opening: Open) -> tuple[Page, Watcher]:
         page = self._page(opening.sid)
-        watcher = Watcher(opening.role, lambda text: self._send(Patch(opening.number, text)))
+        watcher = Watcher(opening.role, lambda text: self._patch(opening.number, text))
         try:
             await page.open(watcher)
         except Exception:
             logger.exception("a page cannot be made")
         return page, watcher
+
+    def _patch(self, number: int, text: str) -> None:
+        """Send it, together with the others that get the same: it is the server that is spared."""
+        if not self._patches:
+            asyncio.get_running_loop().call_soon(self._send_patches)
+        self._patches.setdefault(text, []).append(number)
+
+    def _send_patches(self) -> None:
+        patches, self._patches = self._patches, {}
+        for text, numbers in patches.items():
+            self._send(Patch(numbers, event(text)))
 
     async def _leave(self, opening: asyncio.Task[tuple[Page, Watcher]]) -> None:
         page, watcher = await opening

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.call import Call
-from bot.feed import News
 from bot.logs import LogFormat
+from bot.news import News
 from bot.prices import Prices
 from bot.routing import Policy, Target
 from web.console.access import Role
@@ -109,10 +109,13 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """What is another one now, for one browser."""
+    """What is another one now, for all who were shown the same."""
 
-    number: int
-    text: str
+    numbers: Sequence[int]
+    """Those that were opened with these."""
+
+    event: bytes
+    """See `web.console.event_stream`."""
 
 
 @dataclass(frozen=True, slots=True)

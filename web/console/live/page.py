@@ -11,14 +11,11 @@ from typing import ClassVar
 
 from loguru import logger
 
-from bot.ledger import LedgerError
+from bot.record import LedgerError
 from web.console.access import Role
 
 GATHER_SECONDS = 0.4
 """What changes within this time is sent at once."""
-
-APART_SECONDS = 0.005
-"""So long after one browser the next one gets its patch: a call's audio need not wait for all of them at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +147,7 @@ class Page:
                 async with self._reading:
                     await self._read(self.update())
                     patches = [*self._patches()]
-                pause = min(APART_SECONDS, GATHER_SECONDS / max(len(patches), 1))
-                for n, (watcher, text) in enumerate(patches):
-                    if n:
-                        await asyncio.sleep(pause)
+                for watcher, text in patches:
                     watcher.send(text)
         finally:
             self._refreshing = None

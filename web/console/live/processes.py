@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from bot.feed import News
+from bot.news import News
 
 SILENT_SECONDS = 16.0
 """A process of which nothing was heard for so long is gone: it should have said three times how it is."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from bot.call import Phase
-from bot.feed import News
+from bot.news import News
 
 MOST_CALLS = 2000
 """Of more calls than these the oldest are forgotten: the news of a call's end may be lost."""
