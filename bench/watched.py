@@ -12,6 +12,7 @@ import aiohttp
 
 from bench.measure import Delay, Figures, measure, median
 from bench.plan import PER_SECOND, open_servers
+from bench.rig.browsers import Wanted
 from bench.rig.pages import open_pages
 from bench.rig.people import calls_with_people
 from bench.rig.rest import Rest
@@ -105,11 +106,11 @@ async def watch(live: int, streams: int, seconds: float, say: Callable[[str], No
                                 continue
                             heard = load.sids[-LISTENERS:] if kind == "listeners" else []
                             calls = load.sids[:CALL_PAGES]
-                            async with open_pages(url, boards=BOARDS, calls=calls, heard=heard) as pages:
+                            async with open_pages(Wanted(url, BOARDS, calls, heard)) as sent:
                                 await turn(side)
-                                found.patches += pages.patches
-                                found.heard += pages.heard
-                                found.trouble += pages.lost
+                            found.patches += sent.patches
+                            found.heard += sent.heard
+                            found.trouble += sent.lost
                             found.shown.append(await _on_the_board(url))
                     found.trouble += people.failed
     return found

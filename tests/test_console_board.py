@@ -98,9 +98,15 @@ async def test_a_call_appears_moves_on_and_leaves(archive: Archive, clock: Clock
     added = await patch(watcher)
     assert added["added"][0][:2] == ["calls", ""]
     shown.heard(News("speaks", SID, {"who": "caller", "on": True}))
-    assert "s-caller" in (await patch(watcher))["changed"][row]
+    changed = (await patch(watcher))["changed"]
+    assert list(changed) == [f"speaks-{SID}"], "the rest of the row stays as it is"
+    assert "s-caller" in changed[f"speaks-{SID}"]
+    assert "s-caller" in (await shown.look(Role.SUPERVISOR))[row].html
     shown.heard(stepped(call(clock, phase=Phase.RINGING), clock.now + 9))
-    assert f'data-since="{clock.now + 9}"' in (await patch(watcher))["changed"][row]
+    moved = (await patch(watcher))["changed"]
+    assert f"speaks-{SID}" not in moved
+    assert f'data-since="{clock.now + 9}"' in moved[row]
+    assert "s-caller" in moved[row]
     over = call(clock, phase=Phase.ENDED, end=End.PUT_THROUGH, ended_at=clock.now + 20)
     shown.heard(stepped(over, clock.now + 20))
     last = await patch(watcher)

@@ -335,6 +335,21 @@ def test_a_patch_says_what_changed_what_is_new_and_where_and_what_is_gone():
     assert patch(after, after) is None
 
 
+def test_a_part_that_changes_is_sent_alone_unless_the_rest_has_changed_as_well():
+    quiet = {"x": Piece("<a><i/></a>", "list", ("x-i", "<i/>"))}
+    loud = {"x": Piece("<a><i>!</i></a>", "list", ("x-i", "<i>!</i>"))}
+    other = {"x": Piece("<b><i/></b>", "list", ("x-i", "<i/>"))}
+    for before, after, changed in (
+        (quiet, loud, {"x-i": "<i>!</i>"}),
+        (loud, quiet, {"x-i": "<i/>"}),
+        (loud, other, {"x": "<b><i/></b>"}),
+        (quiet, other, {"x": "<b><i/></b>"}),
+    ):
+        told = patch(before, after)
+        assert told is not None
+        assert json.loads(told)["changed"] == changed
+
+
 def test_a_whole_page_says_what_belongs_into_each_list():
     told = json.loads(whole({"head": Piece("a"), "x-1": Piece("1", "list")}, ("list", "empty")))
     assert told == {"changed": {"head": "a"}, "inside": {"list": ["x-1"], "empty": []}, "html": {"x-1": "1"}}

@@ -5,6 +5,7 @@ import time
 from bisect import insort
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from bot.archive import Archive, Measured
 from bot.call import Call, Phase
@@ -21,6 +22,9 @@ from web.console.words import midnight
 ACTS = 5
 """So many turnings of the outage switch are shown."""
 
+MOST_CELLS = 4000
+"""So many cells that say who speaks are kept, each of one call and one speaker."""
+
 RECENT = 8
 """So many calls that have ended are shown."""
 
@@ -35,9 +39,6 @@ class Card:
     call: Call
     since: float
     """Since when it is in its phase. Unix seconds."""
-
-    speaks: str = ""
-    """Who speaks; empty for nobody."""
 
     @property
     def target(self) -> str | None:
@@ -124,6 +125,9 @@ class Board(Page):
         self._asking: asyncio.Task[None] | None = None
         self._processes = processes or Processes(clock)
         self._rows: dict[tuple[str, Role], tuple[Card, str]] = {}
+        """Rows in which nobody speaks."""
+
+        self._speaks = lru_cache(MOST_CELLS)(self._cell)
 
     # --- what happens ------------------------------------------------------------------------------
 
@@ -263,16 +267,19 @@ class Board(Page):
             "health": Piece(self._render("health", things=self._health(figures))),
             "none": Piece(self._render("nobody", count=count)),
             "recent": Piece(self._render("recent", calls=[*reversed(self._recent.values())], role=role)),
-            **{f"call-{sid}": Piece(self._row(card, role), "calls") for sid, card in self._cards.items()},
+            **{f"call-{sid}": self._row(card, role) for sid, card in self._cards.items()},
         }
 
-    def _row(self, card: Card, role: Role) -> str:
-        card = replace(card, speaks=self._speakers.latest(card.call.sid))
-        made = self._rows.get((card.call.sid, role))
+    def _row(self, card: Card, role: Role) -> Piece:
+        sid = card.call.sid
+        made = self._rows.get((sid, role))
         if made is None or made[0] != card:
-            made = (card, self._render("row", card=card, role=role))
-            self._rows[card.call.sid, role] = made
-        return made[1]
+            made = self._rows[sid, role] = (card, self._render("row", card=card, role=role))
+        nobody, part = self._speaks(sid, ""), self._speaks(sid, self._speakers.latest(sid))
+        return Piece(made[1].replace(nobody, part, 1), "calls", (f"speaks-{sid}", part))
+
+    def _cell(self, sid: str, who: str) -> str:
+        return self._render("speaks", sid=sid, who=who)
 
     def _measures(self) -> dict[str, float | None]:
         return {

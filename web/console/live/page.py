@@ -26,6 +26,14 @@ class Piece:
     parent: str = ""
     """The id of the element in which it appears when it is new; empty for one that is always there."""
 
+    part: tuple[str, str] | None = None
+    """The id and the HTML of an element in it that changes more often than the rest: a browser is sent it alone."""
+
+    @property
+    def rest(self) -> str:
+        """The HTML without that part."""
+        return self.html if self.part is None else self.html.replace(self.part[1], "", 1)
+
 
 Pieces = Mapping[str, Piece]
 """By their ids, in the page's order."""
@@ -33,7 +41,7 @@ Pieces = Mapping[str, Piece]
 
 def patch(before: Pieces, after: Pieces) -> str | None:
     """What a browser that shows the one has to change to show the other, as JSON; None for nothing."""
-    changed = {key: piece.html for key, piece in after.items() if key in before and before[key].html != piece.html}
+    changed = dict(_changed(key, before[key], piece) for key, piece in after.items() if before.get(key, piece) != piece)
     added: list[tuple[str, str, str]] = []
     latest: dict[str, str] = {}
     for key, piece in after.items():
@@ -44,6 +52,11 @@ def patch(before: Pieces, after: Pieces) -> str | None:
     if not (changed or added or removed):
         return None
     return json.dumps({"changed": changed, "added": added, "removed": removed}, ensure_ascii=False)
+
+
+def _changed(key: str, before: Piece, after: Piece) -> tuple[str, str]:
+    """The id and the HTML of what has to be put in place of what was there."""
+    return after.part if after.part is not None and before.rest == after.rest else (key, after.html)
 
 
 def ends_for(pieces: Pieces) -> Mapping[str, str]:
