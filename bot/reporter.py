@@ -68,7 +68,7 @@ class Reporter(Observer):
 
     def said(self, call: Call, role: str) -> None:
         """See `Observer`."""
-        self._feed.publish(News("said", call.sid, {"role": role}, call))
+        self._feed.publish(News("said", call.sid, {"role": role}))
 
     def words(self, call: Call, text: str) -> None:
         """See `Observer`. Only while somebody looks: words come every second, of every call."""

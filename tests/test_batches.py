@@ -40,6 +40,12 @@ def commits() -> Iterator[list[object]]:
         remove(Engine, "commit", count)
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that stands still for a moment is no outage here."""
+    monkeypatch.setattr("bot.writer.ANSWER_SECONDS", 60.0)
+
+
 @pytest.fixture
 async def ledger(url: str, tmp_path: Path) -> AsyncIterator[Ledger]:
     opened = await Ledger.open(url, tmp_path / "spool")

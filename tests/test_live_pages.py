@@ -29,8 +29,9 @@ from sandbox.story import load
 from web.console import live_pages
 from web.console.access import Role, Visitor
 from web.console.follower import Follower, Followers
-from web.console.live.__main__ import ALIVE_SECONDS, MANY_STREAMS
-from web.console.live.maker import Maker
+from web.console.live import maker
+from web.console.live.__main__ import ALIVE_SECONDS
+from web.console.live.maker import MANY_STREAMS, Maker
 from web.console.live.messages import BOARD, Begin, Close, Open, Patch, Told
 from web.console.live.processes import Processes
 from web.console.live.speakers import Speakers
@@ -69,6 +70,12 @@ class Pages(LivePages):
 
     async def html(self, sid: str = BOARD, known: list[Call] | None = None) -> str | None:
         return await self.aside.run(self.look(sid, Role.SUPERVISOR, WHAT, known or []))
+
+
+@pytest.fixture(autouse=True)
+def calls_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where there is none: every page is made in the process."""
+    monkeypatch.setattr(maker, "MANY_STREAMS", 0)
 
 
 @pytest.fixture
@@ -156,8 +163,8 @@ async def test_none_is_begun_again_and_again_where_each_ends_at_once(pages: Page
         for _ in range(live_pages.BRIEF_LIVES):
             with pytest.raises(PagesGone):
                 await pages.html()
-    with pytest.raises(PagesGone):
-        await pages.html()
+        with pytest.raises(PagesGone):
+            await pages.html()
     assert page_processes() == set(), "not even one that would do: not now"
     follower = Follower()
     pages.aside.call_soon(pages.open, follower, BOARD, Role.VIEWER, [])
@@ -165,6 +172,29 @@ async def test_none_is_begun_again_and_again_where_each_ends_at_once(pages: Page
         assert await follower.next() is None
     monkeypatch.setattr(live_pages.time, "monotonic", lambda now=time.monotonic: now() + live_pages.PAUSE_SECONDS)
     assert await pages.html()
+
+
+async def test_where_there_are_few_streams_a_page_is_made_here_until_the_process_is_ready(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(maker, "MANY_STREAMS", MANY_STREAMS)
+    known = calls(MANY_STREAMS - 1) + calls(40, Phase.PERSON)[MANY_STREAMS:]
+    html = await pages.html(known=known)
+    assert html is not None
+    assert html.count('id="call-CA') == 39
+    assert await pages.html("CA" + "f" * 32) is None
+    assert page_processes() == set()
+    with monkeypatch.context() as broken:
+        broken.setattr(maker.Renderer, "page", lambda *_args, **_what: 1 / 0)
+        with pytest.raises(PagesGone):
+            await pages.html()
+        follower = Follower()
+        pages.aside.call_soon(pages.open, follower, BOARD, Role.VIEWER, known)
+        assert await follower.next()
+        assert await pages.html(known=known), "another process makes it"
+    pages.aside.call_soon(pages.close)
+    with pytest.raises(PagesGone):
+        await pages.html()
 
 
 async def test_what_lies_in_the_working_folder_is_not_run(
@@ -195,8 +225,11 @@ async def test_when_it_is_killed_calls_go_on_and_whoever_looked_comes_back(
         story = load("next_number")
         playing = asyncio.create_task(stage.play("next_number", story, begun=lambda call: began.set_result(call.sid)))
         sid = await began
-        async with http.get(f"{url}/console") as answer:
-            assert f"call-{sid}" in await answer.text()
+        shown = False
+        async with asyncio.timeout(20):
+            while not shown:
+                async with http.get(f"{url}/console") as answer:
+                    shown = f"call-{sid}" in await answer.text()
         (first,) = page_processes()
         async with http.get(f"{url}/console/live") as following:
             await following.content.readuntil(b"\n\n")
@@ -278,8 +311,8 @@ async def test_who_is_asked_for_a_page_while_it_is_killed_says_so(pages: Pages):
 
 async def test_it_ends_with_the_server_and_not_before(stage: Stage, tmp_path: Path, http: aiohttp.ClientSession):
     async with server_process(stage, tmp_path) as server:
-        async with http.get(f"{server.url}/console") as answer:
-            assert answer.status == 200
+        async with http.get(f"{server.url}/console/live") as following:
+            await following.content.readany()
         (pid,) = page_processes(server.process.pid)
         for ending in (signal.SIGINT, signal.SIGTERM):  # as a terminal and a service manager send to all processes
             os.kill(pid, ending)
@@ -333,15 +366,6 @@ async def test_one_at_whose_pages_nobody_looks_any_more_is_ended(pages: Pages, m
     pages.aside.call_soon(pages.leave, follower)
     await ended(pid)
     assert await pages.html()
-
-
-async def test_while_somebody_logs_in_it_gets_ready(stage: Stage, tmp_path: Path, http: aiohttp.ClientSession):
-    async with serving(stage, tmp_path, CONSOLE_PASSWORD="a password") as url:
-        async with http.get(f"{url}/console/login") as answer:
-            assert answer.status == 200
-        async with asyncio.timeout(10):
-            while not page_processes():
-                await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(

@@ -60,10 +60,6 @@ class Console:
 
         return await self._aside.run(make())
 
-    def get_ready(self) -> None:
-        """Somebody is about to look at a live page: it takes a second to be ready for the first."""
-        self._aside.call_soon(self._live.get_ready, self._known())
-
     async def board_page(self, visitor: Visitor, **what: Any) -> str:
         """The live board. Raises `Refused`."""
         page = await self._look(BOARD, visitor, live="/console/live", here="live", **what)

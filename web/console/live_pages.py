@@ -1,18 +1,20 @@
 """The process in which live pages are made, as the server sees it.
 
-It is begun when somebody is about to look, and ended some time after the last has gone. When it ends, whatever the
-reason, calls go on: whoever looked comes back, and another one is begun for them.
+It is begun when somebody keeps a page open, and ended some time after the last has gone. When it ends, whatever the
+reason, calls go on: whoever looked comes back, and another one is begun for them. To begin one takes seconds, so a page
+for one look is made in the server as long as there is none, unless there are many calls: they come first.
 """
 
 import asyncio
 import contextlib
 import itertools
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,9 @@ from bot.loop_thread import LoopThread
 from bot.news import News
 from web.console.access import Role
 from web.console.follower import Follower, Followers
+from web.console.live.maker import Maker, are_many
 from web.console.live.messages import (
+    ENDINGS,
     Begin,
     Close,
     Failed,
@@ -106,13 +110,8 @@ class LivePages:
         """A piece of news."""
         self._speakers.heard(news)
         self._processes.heard(news)
-        if self._process is not None:
+        if self._process is not None and not self._process.ended:
             self._process.tell(news)
-
-    def get_ready(self, known: Sequence[Call]) -> None:
-        """Somebody is about to look; see `look`."""
-        with contextlib.suppress(PagesGone):
-            self._running(known)
 
     async def look(self, sid: str, role: Role, what: Mapping[str, Any], known: Sequence[Call]) -> str | None:
         """Make a page, once.
@@ -129,7 +128,25 @@ class LivePages:
         Raises:
             PagesGone: It cannot be made now.
         """
-        return await self._running(known).look(sid, role, what)
+        if self._is_ready() or are_many(known):
+            return await self._running(known).look(sid, role, what)
+        return await self._make_here(Look(0, sid, role, what), known)
+
+    def _is_ready(self) -> bool:
+        return self._process is not None and self._process.ready and not self._process.ended
+
+    async def _make_here(self, look: Look, known: Sequence[Call]) -> str | None:
+        if self._closed:
+            raise PagesGone
+        maker = Maker(self._begin(self._speakers, self._processes), lambda _: None)
+        maker.take(Known(known))
+        try:
+            return await maker.html(look)
+        except Exception as error:
+            logger.exception("a page cannot be made")
+            raise PagesGone from error
+        finally:
+            await maker.close()
 
     def open(self, follower: Follower, sid: str, role: Role, known: Sequence[Call]) -> None:
         """Somebody looks at a page from now on; see `look`."""
@@ -186,7 +203,7 @@ class _Process:
     def __init__(self, everybody: Followers, looks: Callable[[str], None]) -> None:
         self._everybody = everybody
         self._looks = looks
-        self.ended = False
+        self.ready = self.ended = False
         self.began_at = self.ended_at = self._looked_at = time.monotonic()
         self._numbers = itertools.count(1)
         self._waiting: list[object] = []
@@ -294,6 +311,7 @@ class _Process:
         return time.monotonic() - looked_at > ALONE_SECONDS
 
     def _take(self, message: object) -> None:
+        self.ready = True
         match message:
             case Patch():
                 known = [follower for n in message.numbers if (follower := self._by_number.get(n)) is not None]
@@ -332,7 +350,7 @@ def _start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
     ours, theirs = socket.socketpair()
     path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
     program = ["-P", "-m", "web.console.live"]  # -P: what lies in the working folder is none of ours
-    with theirs:
+    with theirs, _blocked(ENDINGS):
         try:
             process = subprocess.Popen(  # noqa: S603 - it is ourselves
                 [sys.executable, *program, str(theirs.fileno())],
@@ -344,3 +362,13 @@ def _start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
             ours.close()
             raise
     return ours, process
+
+
+@contextlib.contextmanager
+def _blocked(signals: set[signal.Signals]) -> Iterator[None]:
+    """What this thread begins meanwhile is begun with these signals blocked."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -52,7 +52,6 @@ def pages(line: Line, console: Console, gate: Gate) -> APIRouter:
     # --- in and out ------------------------------------------------------------------------------------
 
     async def login_page(request: Request, next: str, wrong: str = "", name: str = "", status: int = 200) -> Response:
-        console.get_ready()
         return HTMLResponse(await console.page("login", next=_inside(next), wrong=wrong, name=name), status)
 
     @router.get("/console/login")

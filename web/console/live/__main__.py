@@ -10,16 +10,10 @@ from loguru import logger
 
 from bot.logs import set_up_logs
 from web.console.live.maker import Maker
-from web.console.live.messages import Alive, Begin, read, write
+from web.console.live.messages import ENDINGS, Alive, Begin, read, write
 
 NICE = 10
 """So much further behind the server it stands in line for a processor (see nice(1))."""
-
-MANY_STREAMS = 10
-"""When the server has so many, this process runs only when nobody else wants the processor (sched(7): SCHED_IDLE). What
-is merely nice keeps a stream waiting for a millisecond or two, again and again. There is no way back: where something
-else keeps the whole machine busy, pages come late from then on, and so late in the end that the server begins another
-process."""
 
 ALIVE_SECONDS = 5.0
 """How often the server hears that this process does not stand still."""
@@ -37,7 +31,7 @@ async def make_pages(descriptor: int) -> None:
     gives_way = False
     while (message := await read(reader)) is not None:
         maker.take(message)
-        if not gives_way and maker.streams >= MANY_STREAMS:
+        if not gives_way and maker.gives_way:
             gives_way = True
             _give_way()
     alive.cancel()
@@ -46,7 +40,12 @@ async def make_pages(descriptor: int) -> None:
 
 
 def _give_way() -> None:
-    """From now on, every thread runs when nobody else does."""
+    """From now on, every thread runs only when nobody else wants the processor (sched(7): SCHED_IDLE).
+
+    What is merely nice keeps a stream waiting for a millisecond or two, again and again. There is no way back: where
+    something else keeps the whole machine busy, pages come late from then on, and so late in the end that the server
+    begins another process.
+    """
     if sys.platform == "linux":
         for thread in os.listdir("/proc/self/task"):
             try:
@@ -65,7 +64,8 @@ async def _tell(writer: asyncio.StreamWriter) -> None:
 
 
 if __name__ == "__main__":
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, signal.SIG_IGN)  # the server is told to end, and while it ends pages are still looked at
+    for ending in ENDINGS:
+        signal.signal(ending, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)  # those that came before this line are forgotten
     os.nice(NICE)
     asyncio.run(make_pages(int(sys.argv[1])))

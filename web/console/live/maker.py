@@ -1,7 +1,7 @@
 """All live pages: who looks at which, what is new on them."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from loguru import logger
@@ -16,8 +16,16 @@ from web.console.live.messages import BOARD, Begin, Close, Failed, Known, Look, 
 from web.console.live.page import Page, Watcher, ends_for
 from web.console.render import Renderer
 
+MANY_STREAMS = 10
+"""When the server has so many, pages are made only when no call wants the processor."""
+
 FORGET_PAGES = 200
 """Pages of calls that nobody looks at are forgotten beyond this number."""
+
+
+def are_many(calls: Iterable[Call]) -> bool:
+    """Whether so many of these are with the bot; see `MANY_STREAMS`."""
+    return sum(call.phase in BOT_PHASES for call in calls) >= MANY_STREAMS
 
 
 class Maker:
@@ -54,9 +62,9 @@ class Maker:
         self._running: set[asyncio.Task[Any]] = set()
 
     @property
-    def streams(self) -> int:
-        """How many of the server's calls are with the bot."""
-        return sum(call.phase in BOT_PHASES for call in self._known.values())
+    def gives_way(self) -> bool:
+        """Whether calls come first; see `MANY_STREAMS`."""
+        return are_many(self._known.values())
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -91,12 +99,13 @@ class Maker:
 
     async def _look(self, look: Look) -> None:
         try:
-            self._send(Looked(look.number, await self._html(look)))
+            self._send(Looked(look.number, await self.html(look)))
         except Exception:  # one page's mistake is not the others'
             logger.exception("a page cannot be made")
             self._send(Failed(look.number))
 
-    async def _html(self, look: Look) -> str | None:
+    async def html(self, look: Look) -> str | None:
+        """Make a page, once; None for that of a call that nobody knows."""
         page, template, what = self._page(look.sid), "board", dict(look.what)
         pieces = await page.look(look.role)
         if isinstance(page, CallPage):

@@ -5,6 +5,7 @@ Messages are pickled: both ends are the same code, and nobody else can write to 
 
 import asyncio
 import pickle
+import signal
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ from web.console.live.speakers import Speakers
 
 BOARD = ""
 """In the place of a CallSid: the live board."""
+
+ENDINGS = {signal.SIGINT, signal.SIGTERM}
+"""What a terminal or a service manager sends to all processes of a server. The process is begun with these blocked, and
+then ignores them: while the server ends, pages are still looked at."""
 
 _LENGTH = struct.Struct("!I")
 
