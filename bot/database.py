@@ -1,7 +1,7 @@
 """Where the record is: a database's address, its connections with an end to every wait, its faults in words.
 
-SQLite by default, PostgreSQL for more than one process. What differs between the two is in this file and in
-`bot/writings.py`'s `_insertion`, nowhere else.
+SQLite by default, PostgreSQL for more than one process. What differs between the two is in this file, in
+`bot/writings.py`'s `_insertion`, and in how `bot/schema.py` takes turns, nowhere else.
 """
 
 import asyncio

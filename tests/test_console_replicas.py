@@ -41,6 +41,9 @@ class Follower:
                 found = re.search(r'id="([^"]+)"', html)
                 assert found
                 self.pieces[found[1]] = html
+            for key in patch.get("changed", {}):
+                if key.startswith("call-"):  # with the part of it that may have been sent alone before
+                    self.pieces.pop(f"speaks-{key.removeprefix('call-')}", None)
             for key in patch.get("removed", []):
                 self.pieces.pop(key, None)
             self._changed.notify_all()

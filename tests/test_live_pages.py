@@ -17,6 +17,7 @@ from calls import CALLER, POLICY, US
 from page_processes import ended, lives, on_linux, page_processes
 from serving import ROOT, serving
 
+from bot.archive import Archive
 from bot.call import Call, Phase
 from bot.ledger import Ledger
 from bot.loop_thread import LoopThread
@@ -32,10 +33,11 @@ from web.console.follower import Follower, Followers
 from web.console.live import maker
 from web.console.live.__main__ import ALIVE_SECONDS
 from web.console.live.maker import MANY_STREAMS, Maker
-from web.console.live.messages import BOARD, Begin, Close, Open, Patch, Told
+from web.console.live.messages import BOARD, ENDINGS, Begin, Close, Open, Patch, Told
 from web.console.live.processes import Processes
 from web.console.live.speakers import Speakers
 from web.console.live_pages import LivePages, PagesGone
+from web.console.render import Renderer
 
 pytestmark = on_linux
 
@@ -66,10 +68,28 @@ class Pages(LivePages):
 
     def __init__(self, aside: LoopThread, url: str) -> None:
         self.aside, self.looked_at = aside, list[str]()
-        super().__init__(aside, Followers(), lambda *followed: begin(url, *followed), looks=self.looked_at.append)
+        self.archive = Archive(url)
+        super().__init__(
+            aside,
+            Followers(),
+            self.archive,
+            Renderer(lambda _: POLICY),
+            lambda *followed: begin(url, *followed),
+            looks=self.looked_at.append,
+        )
 
     async def html(self, sid: str = BOARD, known: list[Call] | None = None) -> str | None:
         return await self.aside.run(self.look(sid, Role.SUPERVISOR, WHAT, known or []))
+
+    async def open_one(self, known: list[Call]) -> Follower:
+        """Somebody looks at the board, and the process is ready."""
+        follower = Follower()
+        self.aside.call_soon(self.open, follower, BOARD, Role.VIEWER, known)
+        assert await follower.next()
+        async with asyncio.timeout(60):
+            while self._process is None or self._process._meanwhile is not None:
+                await asyncio.sleep(0.01)
+        return follower
 
 
 @pytest.fixture(autouse=True)
@@ -87,14 +107,11 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def pages(url: str) -> AsyncIterator[Pages]:
-    async def nothing() -> None:
-        pass
-
     aside = LoopThread("aside")
     made = Pages(aside, url)
     yield made
     aside.call_soon(made.close)
-    await aside.close(10.0, last=nothing)
+    await aside.close(10.0, last=made.archive.close)
     assert page_processes() == set(), "none is left behind"
 
 
@@ -119,24 +136,46 @@ async def test_it_knows_what_was_going_on_before_it_began(pages: Pages, url: str
     assert html.count("s-bot") == 1
 
 
-@pytest.mark.parametrize(("streams", "policy"), [(MANY_STREAMS - 1, os.SCHED_OTHER), (MANY_STREAMS, os.SCHED_IDLE)])
-async def test_it_gives_way_where_there_are_many_streams(pages: Pages, streams: int, policy: int):
-    await pages.html(known=calls(streams) + calls(40, Phase.PERSON)[streams:])
+def policies(pid: int) -> set[int]:
+    return {os.sched_getscheduler(int(thread)) for thread in os.listdir(f"/proc/{pid}/task")}
+
+
+async def test_it_gives_way_as_soon_as_there_are_many_streams(pages: Pages, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(maker, "MANY_STREAMS", MANY_STREAMS)
+    await pages.open_one(calls(MANY_STREAMS - 1) + calls(40, Phase.PERSON)[MANY_STREAMS:])
     (pid,) = page_processes()
-    assert {os.sched_getscheduler(int(thread)) for thread in os.listdir(f"/proc/{pid}/task")} == {policy}
+    assert policies(pid) == {os.SCHED_OTHER}
+    one_more = calls(MANY_STREAMS)[-1]
+    news = News("call", one_more.sid, {"at": one_more.started_at, "phase": one_more.phase.value}, one_more)
+    pages.aside.call_soon(pages.heard, news)
+    async with asyncio.timeout(20):
+        while policies(pid) != {os.SCHED_IDLE}:
+            await asyncio.sleep(0.01)
+
+
+async def test_where_there_are_many_streams_it_gives_way_before_it_is_ready(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(maker, "MANY_STREAMS", MANY_STREAMS)
+    looking = asyncio.create_task(pages.html(known=calls(MANY_STREAMS)))
+    async with asyncio.timeout(20):
+        while not (pids := page_processes()) or policies(*pids) != {os.SCHED_IDLE}:
+            await asyncio.sleep(0.001)
+    assert not looking.done()
+    assert await looking
 
 
 async def test_it_stays_nice_where_it_may_not_give_way():
     script = """
 import os
-from web.console.live import __main__ as child
+from web.console.live import priority
 def forbidden(*_): raise PermissionError("no")
 real, threads = os.sched_setscheduler, os.listdir
 os.listdir = lambda path: [*threads(path), "4194399"]
-child._give_way()
+priority.give_way(os.getpid())
 assert os.sched_getscheduler(0) == os.SCHED_IDLE
 os.sched_setscheduler = forbidden
-child._give_way()
+priority.give_way(os.getpid())
 """
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)  # noqa: ASYNC221, S603 - ourselves
 
@@ -188,13 +227,42 @@ async def test_where_there_are_few_streams_a_page_is_made_here_until_the_process
         broken.setattr(maker.Renderer, "page", lambda *_args, **_what: 1 / 0)
         with pytest.raises(PagesGone):
             await pages.html()
-        follower = Follower()
-        pages.aside.call_soon(pages.open, follower, BOARD, Role.VIEWER, known)
-        assert await follower.next()
+        await pages.open_one(known)
         assert await pages.html(known=known), "another process makes it"
     pages.aside.call_soon(pages.close)
     with pytest.raises(PagesGone):
         await pages.html()
+
+
+async def test_until_the_process_is_ready_whoever_follows_a_page_is_sent_what_is_made_here(
+    pages: Pages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(maker, "MANY_STREAMS", MANY_STREAMS)
+    gate = tmp_path / "gate"
+    gate.write_text(f'#!/bin/sh\nwhile [ ! -e "{tmp_path}/open" ]; do sleep 0.05; done\nexec {sys.executable} "$@"\n')
+    gate.chmod(0o755)
+    monkeypatch.setattr(live_pages.sys, "executable", str(gate))
+    one, other = calls(2)
+    follower = Follower()
+    pages.aside.call_soon(pages.open, follower, BOARD, Role.VIEWER, [one])
+
+    async def until(words: str) -> None:
+        async with asyncio.timeout(30):
+            while words not in ((await follower.next()) or b"").decode():
+                pass
+
+    await until(one.sid)
+    news = News("call", other.sid, {"at": other.started_at, "phase": other.phase.value}, other)
+    pages.aside.call_soon(pages.heard, news)
+    await until(other.sid)
+    assert await pages.html()
+    (tmp_path / "open").touch()
+    await until('"inside"')  # the whole page again, with both
+    third = calls(3)[-1]
+    news = News("call", third.sid, {"at": third.started_at, "phase": third.phase.value}, third)
+    pages.aside.call_soon(pages.heard, news)
+    await until(third.sid)
+    assert len(page_processes()) == 1
 
 
 async def test_what_lies_in_the_working_folder_is_not_run(
@@ -312,9 +380,13 @@ async def test_who_is_asked_for_a_page_while_it_is_killed_says_so(pages: Pages):
 async def test_it_ends_with_the_server_and_not_before(stage: Stage, tmp_path: Path, http: aiohttp.ClientSession):
     async with server_process(stage, tmp_path) as server:
         async with http.get(f"{server.url}/console/live") as following:
-            await following.content.readany()
-        (pid,) = page_processes(server.process.pid)
-        for ending in (signal.SIGINT, signal.SIGTERM):  # as a terminal and a service manager send to all processes
+            while not (pids := page_processes(server.process.pid)):
+                await asyncio.sleep(0.01)
+            (pid,) = pids
+            for ending in ENDINGS:  # as a terminal and a service manager send to all processes
+                os.kill(pid, ending)
+            assert await following.content.readuntil(b"\n\n"), "it was not ready yet"
+        for ending in ENDINGS:
             os.kill(pid, ending)
         async with http.get(f"{server.url}/console") as answer:
             assert answer.status == 200
@@ -325,7 +397,8 @@ async def test_it_ends_with_the_server_and_not_before(stage: Stage, tmp_path: Pa
 
 async def test_whoever_leaves_at_once_is_not_sent_anything_later(url: str):
     sent = list[object]()
-    maker = Maker(begin(url), sent.append)
+    archive = Archive(url)
+    maker = Maker(begin(url), archive, Renderer(lambda _: POLICY), sent.append)
     for n in range(3):
         maker.take(Open(n, BOARD, Role.SUPERVISOR))
     maker.take(Close(0))
@@ -336,13 +409,15 @@ async def test_whoever_leaves_at_once_is_not_sent_anything_later(url: str):
     news = News("call", call.sid, {"at": call.started_at, "phase": call.phase.value}, call)
     maker._heard(news)
     await asyncio.sleep(1.0)
-    await maker.close()
+    maker.close()
+    await archive.close()
     assert {number for message in sent if isinstance(message, Patch) for number in message.numbers} == {1}
 
 
 async def test_what_many_browsers_are_sent_is_told_once(url: str):
     sent = list[object]()
-    maker = Maker(begin(url), sent.append)
+    archive = Archive(url)
+    maker = Maker(begin(url), archive, Renderer(lambda _: POLICY), sent.append)
     for n in range(5):
         maker.take(Open(n, BOARD, Role.VIEWER))
     await asyncio.sleep(0.5)
@@ -350,7 +425,8 @@ async def test_what_many_browsers_are_sent_is_told_once(url: str):
     call = calls(1)[0]
     maker.take(Told([News("call", call.sid, {"at": call.started_at, "phase": call.phase.value}, call)]))
     await asyncio.sleep(1.0)
-    await maker.close()
+    maker.close()
+    await archive.close()
     assert [sorted(message.numbers) for message in sent if isinstance(message, Patch)] == [[0, 1, 2, 3, 4]]
 
 

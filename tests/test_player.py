@@ -172,6 +172,9 @@ async def test_the_cursor_moves_along_the_lanes_while_a_recording_is_heard(conso
         first = await cursor(page)
         await until(page, "document.querySelector('#audio-1').currentTime > 0.9")
         assert 0 <= first < await cursor(page)
+        await page.evaluate("(window.heard = document.querySelector('#audio-1'), rest(), link('down', ''), follow())")
+        await expect(page.locator("#link-words")).to_have_text("live")
+        assert await page.evaluate("heard === document.querySelector('#audio-1') && !heard.paused"), "it was sent again"
         await page.keyboard.press("Space")
         await until(page, "document.querySelector('#audio-1').paused")
         stands = await page.evaluate(

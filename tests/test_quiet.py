@@ -89,4 +89,4 @@ async def test_the_last_of_very_many_browsers_is_not_sent_its_patch_much_later()
     while not browsers[-1]._patches:
         steps += 1
         await asyncio.sleep(APART_SECONDS)
-    assert steps < 5 * LATE_SECONDS / APART_SECONDS, "one by one it would be 1,000"
+    assert steps <= LATE_SECONDS / APART_SECONDS + 1, "one by one it would be 1,000"

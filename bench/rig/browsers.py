@@ -40,9 +40,6 @@ class Wanted:
 class Sent:
     """What they have been sent."""
 
-    open: bool = False
-    """Whether all are open."""
-
     patches: int = 0
     heard: int = 0
     """Messages of calls that are listened to."""
@@ -81,7 +78,6 @@ async def browse() -> None:
             for sid in wanted.heard:
                 address = f"/console/calls/{sid}"
                 follow(f"{address}/listen", _listen(await browser(address), f"{wanted.url}{address}/listen", sent))
-            sent.open = True
             _say(sent)
             await told.read()
         finally:
@@ -98,7 +94,7 @@ def _say(sent: Sent) -> None:
 async def _as_long_as_it_goes(what: str, following: Coroutine[None, None, None], sent: Sent) -> None:
     try:
         await following
-    except aiohttp.ClientError as error:
+    except Exception as error:  # whatever it is: a page that is not followed any more is told of
         sent.lost.append(f"{what}: {error!r}")
     else:
         sent.lost.append(f"{what}: it ended")

@@ -1,6 +1,7 @@
 """The console as the server's loop sees it: ask for a page, follow one, look into the record.
 
-Live pages are made in a process of their own (`web.console.live`), all others on the thread beside the calls.
+Live pages are made in a process of their own (`web.console.live`), all others on the thread beside the calls. While
+calls are few, a live page for one look is made there, too.
 """
 
 import time
@@ -39,7 +40,12 @@ class Console:
         receptions = line.receptions
         self._renderer = Renderer(lambda called: receptions.of(called).policy, line.prices)
         self._live = LivePages(
-            line.aside, Followers(), self._begin, looks=lambda sid: self._feed.publish(News("looks", sid))
+            line.aside,
+            Followers(),
+            line.archive,
+            self._renderer,
+            self._begin,
+            looks=lambda sid: self._feed.publish(News("looks", sid)),
         )
         self._closed = False
         self._end = self._feed.subscribe(self._heard)

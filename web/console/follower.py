@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from math import ceil
 
 from web.console.event_stream import STILL_THERE
 
@@ -17,7 +18,7 @@ APART_SECONDS = 0.005
 """So long after one browser the next one gets its patch: a call's audio need not wait for all of them at once."""
 
 LATE_SECONDS = 0.4
-"""So long the last one waits for it, however many there are."""
+"""So long the last one waits for it: where there are very many, several get theirs at once."""
 
 
 class Follower:
@@ -68,6 +69,7 @@ class Followers:
         """Made on the loop that serves them."""
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[tuple[Follower, bytes]] = deque()
+        self._at_once = 1
 
     def send(self, followers: Sequence[Follower], patch: bytes) -> None:
         """Send a patch to all of these, from any thread."""
@@ -77,13 +79,15 @@ class Followers:
     def _take(self, followers: Sequence[Follower], patch: bytes) -> None:
         under_way = bool(self._waiting)
         self._waiting.extend((follower, patch) for follower in followers)
+        self._at_once = max(self._at_once, ceil(len(self._waiting) * APART_SECONDS / LATE_SECONDS))
         if not under_way:
             self._send_some()
 
     def _send_some(self) -> None:
-        for _ in range(1 + int(len(self._waiting) * APART_SECONDS / LATE_SECONDS)):
-            if self._waiting:
-                follower, patch = self._waiting.popleft()
-                follower.take(patch)
+        for _ in range(min(self._at_once, len(self._waiting))):
+            follower, patch = self._waiting.popleft()
+            follower.take(patch)
         if self._waiting:
             self._loop.call_later(APART_SECONDS, self._send_some)
+        else:
+            self._at_once = 1

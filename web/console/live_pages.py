@@ -1,8 +1,8 @@
 """The process in which live pages are made, as the server sees it.
 
 It is begun when somebody keeps a page open, and ended some time after the last has gone. When it ends, whatever the
-reason, calls go on: whoever looked comes back, and another one is begun for them. To begin one takes seconds, so a page
-for one look is made in the server as long as there is none, unless there are many calls: they come first.
+reason, calls go on: whoever looked comes back, and another one is begun for them. To begin one takes seconds: until it
+is ready pages are made in the server, unless there are many calls. They come first.
 """
 
 import asyncio
@@ -15,11 +15,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from loguru import logger
 
+from bot.archive import Archive
 from bot.call import Call
 from bot.loop_thread import LoopThread
 from bot.news import News
@@ -28,6 +30,7 @@ from web.console.follower import Follower, Followers
 from web.console.live.maker import Maker, are_many
 from web.console.live.messages import (
     ENDINGS,
+    Alive,
     Begin,
     Close,
     Failed,
@@ -41,8 +44,10 @@ from web.console.live.messages import (
     read,
     write,
 )
+from web.console.live.priority import give_way
 from web.console.live.processes import Processes
 from web.console.live.speakers import Speakers
+from web.console.render import Renderer
 
 GATHER_SECONDS = 0.05
 """News of this time goes to the process in one message."""
@@ -60,7 +65,7 @@ BRIEF_SECONDS = 10.0
 """A process that did not live for so long will hardly do better at once."""
 
 BRIEF_LIVES = 2
-"""After so many, one behind the other, none is begun for a while: to begin one takes a second of a processor."""
+"""After so many, one behind the other, none is begun for a while: to begin one takes seconds of a processor."""
 
 PAUSE_SECONDS = 10.0
 """The while."""
@@ -72,7 +77,7 @@ _ROOT = Path(__file__).parent.parent.parent
 
 
 class PagesGone(Exception):
-    """The process ended before it had made the page."""
+    """The page cannot be made now; or its process has ended meanwhile, and another one may make it."""
 
 
 class LivePages:
@@ -82,6 +87,8 @@ class LivePages:
         self,
         aside: LoopThread,
         followers: Followers,
+        archive: Archive,
+        renderer: Renderer,
         begin: Callable[[Speakers, Processes], Begin],
         *,
         looks: Callable[[str], None],
@@ -91,11 +98,15 @@ class LivePages:
         Args:
             aside: The thread.
             followers: Give browsers what they are sent.
+            archive: The record, for pages that are made here.
+            renderer: Makes their HTML.
             begin: What a process is told first.
             looks: Told of each call that somebody looks at.
         """
         self._aside = aside
         self._followers = followers
+        self._archive = archive
+        self._renderer = renderer
         self._begin = begin
         self._looks = looks
         self._speakers, self._processes = Speakers(), Processes()
@@ -128,25 +139,18 @@ class LivePages:
         Raises:
             PagesGone: It cannot be made now.
         """
-        if self._is_ready() or are_many(known):
+        runs = self._process is not None and not self._process.ended
+        if runs or self._closed or are_many(known):
             return await self._running(known).look(sid, role, what)
-        return await self._make_here(Look(0, sid, role, what), known)
-
-    def _is_ready(self) -> bool:
-        return self._process is not None and self._process.ready and not self._process.ended
-
-    async def _make_here(self, look: Look, known: Sequence[Call]) -> str | None:
-        if self._closed:
-            raise PagesGone
-        maker = Maker(self._begin(self._speakers, self._processes), lambda _: None)
+        maker = Maker(self._begin(self._speakers, self._processes), self._archive, self._renderer)
         maker.take(Known(known))
         try:
-            return await maker.html(look)
+            return await maker.html(Look(0, sid, role, what))
         except Exception as error:
             logger.exception("a page cannot be made")
             raise PagesGone from error
         finally:
-            await maker.close()
+            maker.close()
 
     def open(self, follower: Follower, sid: str, role: Role, known: Sequence[Call]) -> None:
         """Somebody looks at a page from now on; see `look`."""
@@ -181,11 +185,14 @@ class LivePages:
         if self._process is None:
             if time.monotonic() < self._not_before:
                 raise PagesGone
+            begin, gives_way = self._begin(self._speakers, self._processes), are_many(known)
             self._process = process = _Process(self._followers, self._looks)
-            process.put(self._begin(self._speakers, self._processes))
+            process.put(begin)
+            if not gives_way:
+                process.make_meanwhile(partial(Maker, begin, self._archive, self._renderer))
             for at in range(0, len(known), AT_ONCE):
                 process.put(Known(known[at : at + AT_ONCE]))
-            self._aside.start(process.run())
+            self._aside.start(process.run(gives_way=gives_way))
         return self._process
 
     def _over(self, process: "_Process") -> None:
@@ -203,7 +210,7 @@ class _Process:
     def __init__(self, everybody: Followers, looks: Callable[[str], None]) -> None:
         self._everybody = everybody
         self._looks = looks
-        self.ready = self.ended = False
+        self.ended = False
         self.began_at = self.ended_at = self._looked_at = time.monotonic()
         self._numbers = itertools.count(1)
         self._waiting: list[object] = []
@@ -211,6 +218,9 @@ class _Process:
 
         self._news: list[News] = []
         self._writer: asyncio.StreamWriter | None = None
+        self._meanwhile: Maker | None = None
+        """Makes pages here until it is ready."""
+
         self._answers: dict[int, asyncio.Future[str | None]] = {}
         self._followers: dict[Follower, int] = {}
         self._by_number: dict[int, Follower] = {}
@@ -219,6 +229,14 @@ class _Process:
     def followers(self) -> Sequence[Follower]:
         """Whoever looks."""
         return [*self._followers]
+
+    def make_meanwhile(self, maker: Callable[[Callable[[object], None]], Maker]) -> None:
+        """Until it is ready, pages are made here.
+
+        Args:
+            maker: Makes who makes them, told where to send what it makes.
+        """
+        self._meanwhile = maker(self._answer_meanwhile)
 
     def tell(self, news: News) -> None:
         """A piece of news."""
@@ -263,13 +281,16 @@ class _Process:
                 answer.set_exception(PagesGone())
         for follower in self._followers:
             follower.end()
+        self._make_nothing_here()
         if self._writer is not None:
             self._writer.transport.abort()  # what waits for a process that does not read would keep it open
 
-    async def run(self) -> None:
-        """Let it live."""
+    async def run(self, *, gives_way: bool) -> None:
+        """Let it live. Args: gives_way: from its beginning on; see `web.console.live.priority`."""
         try:
             ours, process = _start()
+            if gives_way:
+                give_way(process.pid)
         except Exception as error:  # whatever it is: whoever waits for a page is answered
             logger.warning("the console's pages cannot be made: {}", error)
             self.end()
@@ -302,7 +323,9 @@ class _Process:
                     return
                 if message is None:
                     return
-                self._take(message)
+                if self._meanwhile is not None and not (isinstance(message, Alive) and self._followers):
+                    self._make_nothing_here()  # it has sent the first whole page, or there is nobody to be sent one
+                self._answer(message)
                 if self._alone():  # it tells every few seconds that it lives
                     self.end()
 
@@ -310,8 +333,16 @@ class _Process:
         looked_at = time.monotonic() if self._followers or self._answers else self._looked_at
         return time.monotonic() - looked_at > ALONE_SECONDS
 
-    def _take(self, message: object) -> None:
-        self.ready = True
+    def _make_nothing_here(self) -> None:
+        if self._meanwhile is not None:
+            self._meanwhile.close()
+            self._meanwhile = None
+
+    def _answer_meanwhile(self, message: object) -> None:
+        if self._meanwhile is not None or not isinstance(message, Patch):  # a patch to a page that is another's by now
+            self._answer(message)
+
+    def _answer(self, message: object) -> None:
         match message:
             case Patch():
                 known = [follower for n in message.numbers if (follower := self._by_number.get(n)) is not None]
@@ -336,6 +367,10 @@ class _Process:
     def _write(self, message: object) -> None:
         if self.ended:
             return
+        if self._meanwhile is not None:
+            self._meanwhile.take(message)
+            if isinstance(message, Look):
+                return
         if self._writer is None:
             self._waiting.append(message)
         elif self._writer.transport.get_write_buffer_size() > MOST_WAITING:

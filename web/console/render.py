@@ -51,6 +51,8 @@ class Renderer:
             hours=_hours,
         )
         self._environment.globals["zone"] = words.zone()
+        for template in self._environment.list_templates():
+            self._environment.get_template(template)  # to compile one keeps every thread waiting: not while people talk
         self._pieces: Any = self._environment.get_template("pieces.html").module
 
     def page(self, template: str, **what: Any) -> str:

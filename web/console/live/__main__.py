@@ -6,11 +6,12 @@ import signal
 import socket
 import sys
 
-from loguru import logger
-
+from bot.archive import Archive
 from bot.logs import set_up_logs
 from web.console.live.maker import Maker
 from web.console.live.messages import ENDINGS, Alive, Begin, read, write
+from web.console.live.priority import give_way
+from web.console.render import Renderer
 
 NICE = 10
 """So much further behind the server it stands in line for a processor (see nice(1))."""
@@ -26,35 +27,20 @@ async def make_pages(descriptor: int) -> None:
     if not isinstance(begin, Begin):
         return
     set_up_logs(begin.log_level, begin.log_format)
-    maker = Maker(begin, lambda message: write(writer, message))
+    archive = Archive(begin.database_url)
+    renderer = Renderer(lambda called: begin.policies.get(called, begin.policy), begin.prices)
+    maker = Maker(begin, archive, renderer, lambda message: write(writer, message))
     alive = asyncio.create_task(_tell(writer))
     gives_way = False
     while (message := await read(reader)) is not None:
         maker.take(message)
         if not gives_way and maker.gives_way:
             gives_way = True
-            _give_way()
+            give_way(os.getpid())
     alive.cancel()
     writer.close()
-    await maker.close()
-
-
-def _give_way() -> None:
-    """From now on, every thread runs only when nobody else wants the processor (sched(7): SCHED_IDLE).
-
-    What is merely nice keeps a stream waiting for a millisecond or two, again and again. There is no way back: where
-    something else keeps the whole machine busy, pages come late from then on, and so late in the end that the server
-    begins another process.
-    """
-    if sys.platform == "linux":
-        for thread in os.listdir("/proc/self/task"):
-            try:
-                os.sched_setscheduler(int(thread), os.SCHED_IDLE, os.sched_param(0))
-            except ProcessLookupError:  # it has ended meanwhile
-                continue
-            except OSError as error:  # a sandbox that forbids it: it stays merely nice
-                logger.warning("live pages cannot give way to calls: {}", error)
-                return
+    maker.close()
+    await archive.close()
 
 
 async def _tell(writer: asyncio.StreamWriter) -> None:

@@ -31,16 +31,20 @@ def are_many(calls: Iterable[Call]) -> bool:
 class Maker:
     """See the module. What it answers goes through `send`."""
 
-    def __init__(self, begin: Begin, send: Callable[[object], None]) -> None:
+    def __init__(
+        self, begin: Begin, archive: Archive, renderer: Renderer, send: Callable[[object], None] = lambda _: None
+    ) -> None:
         """Nothing is read before somebody looks.
 
         Args:
             begin: What does not change, and what has been heard so far.
+            archive: The record.
+            renderer: Makes HTML.
             send: Takes what the server is told.
         """
         self._send = send
-        self._archive = Archive(begin.database_url)
-        self._renderer = Renderer(lambda called: begin.policies.get(called, begin.policy), begin.prices)
+        self._archive = archive
+        self._renderer = renderer
         self._speakers, self._processes = begin.speakers, begin.processes
         self._known: dict[str, Call] = {}
         """The calls that the server carries."""
@@ -66,12 +70,12 @@ class Maker:
         """Whether calls come first; see `MANY_STREAMS`."""
         return are_many(self._known.values())
 
-    async def close(self) -> None:
-        """Give the connections back."""
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
-        await self._archive.close()
+    def close(self) -> None:
+        """Nobody follows a page any more; what was asked for is still answered."""
+        for opening in self._opened.values():
+            opening.cancel()
+        for page in (self._board, *self._calls.values()):
+            page.close_all()
 
     def take(self, message: object) -> None:
         """A message of the server's."""
@@ -124,7 +128,10 @@ class Maker:
         return page, watcher
 
     def _patch(self, number: int, text: str) -> None:
-        """Send it, together with the others that get the same: it is the server that is spared."""
+        """Send it, together with the others that get the same: it is the server that is spared.
+
+        A page sends each watcher one text at a time, so that they stay in order.
+        """
         if not self._patches:
             asyncio.get_running_loop().call_soon(self._send_patches)
         self._patches.setdefault(text, []).append(number)

@@ -146,6 +146,10 @@ class Page:
         """They look no more."""
         self._watchers.get(watcher.role, set()).discard(watcher)
 
+    def close_all(self) -> None:
+        """Nobody looks any more."""
+        self._watchers.clear()
+
     def changed(self) -> None:
         """Something on the page is another one now: everybody gets it, together with what else changes soon."""
         self._outdated = True

@@ -16,6 +16,7 @@ function replace(id, html) {
   const old = document.getElementById(id);
   if (!old) return;
   const fresh = made(html);
+  if (old.isEqualNode(fresh)) return; // a page that is sent whole again: somebody may be listening to what is on it
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
   for (const field of old.querySelectorAll("input[data-key], select[data-key]")) {
     const twin = fresh.querySelector(`[data-key="${field.dataset.key}"]`);
@@ -76,7 +77,6 @@ let stream = null;
 
 function follow() {
   stream = new EventSource(address);
-  stream.onopen = () => link("up", "live");
   stream.onmessage = (message) => {
     link("up", "live");
     take(JSON.parse(message.data));
