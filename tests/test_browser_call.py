@@ -94,16 +94,16 @@ async def test_a_caller_in_the_browser_is_put_through_by_whoever_tests(tmp_path:
         log, telephone = page.locator("#log"), page.get_by_role("group", name="The other telephone")
         await page.get_by_role("button", name="Call", exact=True).click()
 
-        await expect(log).to_contain_text("Northwind Outfitters, hello!", timeout=30_000)
+        await expect(log).to_contain_text("Northwind Outfitters, hello!", timeout=60_000)
         heard = await page.evaluate(SOUND_HEARD)
         assert heard["packets"] > 50
         assert heard["energy"] > 0.001, "the bot's greeting was sent as silence"
 
         await page.evaluate("unmute(true)")
-        await expect(log).to_contain_text("A person, please.", timeout=30_000)  # as the model heard it
+        await expect(log).to_contain_text("A person, please.", timeout=60_000)  # as the model heard it
         await page.evaluate("unmute(false)")
         assert [view.audio_ms_received for view in stage.model.sessions if view.audio_ms_received > 1000]
-        await telephone.get_by_role("button", name="busy").click(timeout=30_000)
+        await telephone.get_by_role("button", name="busy").click(timeout=60_000)
         await expect(log).to_contain_text("+12025550143: busy")
 
         await telephone.get_by_role("button", name="answer", exact=True).click()
@@ -124,10 +124,10 @@ async def test_a_caller_may_type_and_hang_up_while_it_rings(tmp_path: Path):
     ):
         await page.goto(f"http://{bot}/telephone")
         await page.get_by_role("button", name="Call", exact=True).click()
-        await expect(page.locator("#log")).to_contain_text("Northwind Outfitters, hello!", timeout=30_000)
+        await expect(page.locator("#log")).to_contain_text("Northwind Outfitters, hello!", timeout=60_000)
         await page.get_by_label("What the caller says").fill("Billing, a person there, please.")
         await page.keyboard.press("Enter")
-        await expect(page.locator("#log")).to_contain_text("Twilio would dial +12025550199", timeout=30_000)
+        await expect(page.locator("#log")).to_contain_text("Twilio would dial +12025550199", timeout=60_000)
         await page.get_by_role("button", name="Hang up", exact=True).click()
         await expect(page.get_by_role("group", name="The other telephone")).to_be_empty(timeout=10_000)
     assert "The call has ended: caller_hung_up" in (tmp_path / "runner.log").read_text()
