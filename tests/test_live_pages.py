@@ -395,10 +395,21 @@ async def test_it_ends_with_the_server_and_not_before(stage: Stage, tmp_path: Pa
         await ended(pid)
 
 
-async def test_whoever_leaves_at_once_is_not_sent_anything_later(url: str):
-    sent = list[object]()
-    archive = Archive(url)
-    maker = Maker(begin(url), archive, Renderer(lambda _: POLICY), sent.append)
+Making = tuple[Maker, list[object]]
+"""Who makes pages, and what the server is told."""
+
+
+@pytest.fixture
+async def making(url: str) -> AsyncIterator[Making]:
+    archive, sent = Archive(url), list[object]()
+    made = Maker(begin(url), archive, Renderer(lambda _: POLICY), sent.append)
+    yield made, sent
+    made.close()
+    await archive.close()
+
+
+async def test_whoever_leaves_at_once_is_not_sent_anything_later(making: Making):
+    maker, sent = making
     for n in range(3):
         maker.take(Open(n, BOARD, Role.SUPERVISOR))
     maker.take(Close(0))
@@ -409,15 +420,11 @@ async def test_whoever_leaves_at_once_is_not_sent_anything_later(url: str):
     news = News("call", call.sid, {"at": call.started_at, "phase": call.phase.value}, call)
     maker._heard(news)
     await asyncio.sleep(1.0)
-    maker.close()
-    await archive.close()
     assert {number for message in sent if isinstance(message, Patch) for number in message.numbers} == {1}
 
 
-async def test_what_many_browsers_are_sent_is_told_once(url: str):
-    sent = list[object]()
-    archive = Archive(url)
-    maker = Maker(begin(url), archive, Renderer(lambda _: POLICY), sent.append)
+async def test_what_many_browsers_are_sent_is_told_once(making: Making):
+    maker, sent = making
     for n in range(5):
         maker.take(Open(n, BOARD, Role.VIEWER))
     await asyncio.sleep(0.5)
@@ -425,8 +432,6 @@ async def test_what_many_browsers_are_sent_is_told_once(url: str):
     call = calls(1)[0]
     maker.take(Told([News("call", call.sid, {"at": call.started_at, "phase": call.phase.value}, call)]))
     await asyncio.sleep(1.0)
-    maker.close()
-    await archive.close()
     assert [sorted(message.numbers) for message in sent if isinstance(message, Patch)] == [[0, 1, 2, 3, 4]]
 
 

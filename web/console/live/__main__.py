@@ -30,16 +30,18 @@ async def make_pages(descriptor: int) -> None:
     archive = Archive(begin.database_url)
     renderer = Renderer(lambda called: begin.policies.get(called, begin.policy), begin.prices)
     maker = Maker(begin, archive, renderer, lambda message: write(writer, message))
-    alive = asyncio.create_task(_tell(writer))
+    telling = asyncio.create_task(_tell(writer))
     gives_way = False
     while (message := await read(reader)) is not None:
         maker.take(message)
         if not gives_way and maker.gives_way:
             gives_way = True
             give_way(os.getpid())
-    alive.cancel()
+    under_way = {telling, *asyncio.all_tasks()} - {asyncio.current_task()}
+    for task in under_way:
+        task.cancel()
+    await asyncio.gather(*under_way, return_exceptions=True)
     writer.close()
-    maker.close()
     await archive.close()
 
 
